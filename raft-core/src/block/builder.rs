@@ -1,0 +1,80 @@
+//! Building a block: one copy per command, one checksum per command.
+
+use bytes::{BufMut, BytesMut};
+use smallvec::smallvec;
+
+use super::{Block, EntryKind, ROW_BYTES, TermRun};
+use crate::types::{LogIndex, Term};
+
+/// Collects entries until the leader gives them their first index and term.
+#[derive(Clone, Debug, Default)]
+pub struct BlockBuilder {
+    table: BytesMut,
+    payload: BytesMut,
+}
+
+impl BlockBuilder {
+    /// An empty builder.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A builder with room for `entries` entries of `payload_bytes` bytes together.
+    #[must_use]
+    pub fn with_capacity(entries: usize, payload_bytes: usize) -> Self {
+        Self {
+            table: BytesMut::with_capacity(entries * ROW_BYTES),
+            payload: BytesMut::with_capacity(payload_bytes),
+        }
+    }
+
+    /// Appends an entry whose payload is the concatenation of `parts`.
+    ///
+    /// # Panics
+    /// If the entry is 4 GiB or longer; callers bound commands far below.
+    pub fn push(&mut self, kind: EntryKind, parts: &[&[u8]]) {
+        let mut crc = crc32fast::Hasher::new();
+        let mut length = 0usize;
+        for part in parts {
+            crc.update(part);
+            self.payload.put_slice(part);
+            length += part.len();
+        }
+        self.table.put_u32_le(u32::try_from(length).expect("an entry is below 4 GiB"));
+        self.table.put_u32_le(crc.finalize());
+        self.table.put_u32_le(u32::from(kind as u8));
+    }
+
+    /// Number of entries so far.
+    #[must_use]
+    pub fn entry_count(&self) -> usize {
+        self.table.len() / ROW_BYTES
+    }
+
+    /// Payload bytes so far.
+    #[must_use]
+    pub fn payload_bytes(&self) -> usize {
+        self.payload.len()
+    }
+
+    /// Whether there is no entry yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// The block of these entries from index `first` on, all of `term`; `None` if there are none.
+    ///
+    /// # Panics
+    /// If the payload is 4 GiB or longer.
+    #[must_use]
+    pub fn finish(self, first: LogIndex, term: Term) -> Option<Block> {
+        if self.is_empty() {
+            return None;
+        }
+        assert!(u32::try_from(self.payload.len()).is_ok(), "a block's payload is below 4 GiB");
+        let runs = smallvec![TermRun { first, term }];
+        Some(Block { runs, table: self.table.freeze(), payload: self.payload.freeze() })
+    }
+}

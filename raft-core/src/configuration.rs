@@ -1,0 +1,205 @@
+//! Who the members are and what each of them counts for.
+//!
+//! A configuration is an entry of the log, in force from the moment it is appended. `[Raft §6]` Its layout is part of
+//! the log and snapshot formats:
+//!
+//! ```text
+//! version u8 = 1 | cluster version u32 | members u16 | members × (
+//!     id u64 | role u8 | newest cluster version it speaks u32 |
+//!     name length u16, name | peer address length u16, peer address | client address length u16, client address)
+//! ```
+//! All numbers little-endian, texts UTF-8, members ascending by id.
+//!
+//! Invariant (configuration): ids strictly ascend, names are unique and not empty, and there is at least one voter of
+//! the new configuration. [`Configuration::new`] is the one gateway.
+
+mod codec;
+#[cfg(test)]
+mod tests;
+
+use crate::quorum::Quorum;
+use crate::types::{ClusterId, NodeId};
+
+/// What a member counts for.
+///
+/// Outside a joint configuration every member is `Voter`, `Learner` or `Promotable`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum MemberRole {
+    /// Votes (in both configurations, while joint).
+    Voter = 0,
+    /// Receives the log, does not vote.
+    Learner = 1,
+    /// A learner that the leader makes a voter once it has caught up.
+    Promotable = 2,
+    /// While joint: votes in the new configuration only.
+    Incoming = 3,
+    /// While joint: votes in the old configuration only, then is no member.
+    Outgoing = 4,
+    /// While joint: votes in the old configuration only, then is a learner.
+    Demoting = 5,
+}
+
+impl MemberRole {
+    /// Whether the role votes in the new configuration (or the only one).
+    #[must_use]
+    pub const fn is_incoming_voter(self) -> bool {
+        matches!(self, Self::Voter | Self::Incoming)
+    }
+
+    /// Whether the role only exists inside a joint configuration.
+    #[must_use]
+    pub const fn is_joint(self) -> bool {
+        matches!(self, Self::Incoming | Self::Outgoing | Self::Demoting)
+    }
+}
+
+/// One member.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Member {
+    /// Its id, minted with its data folder.
+    pub id: NodeId,
+    /// What it counts for.
+    pub role: MemberRole,
+    /// Newest cluster version that its program speaks.
+    pub newest_version: u32,
+    /// Label chosen by the operator; unique, not an identity.
+    pub name: String,
+    /// `host:port` where other members reach it; names are looked up at each dial.
+    pub peer_address: String,
+    /// `host:port` where clients reach it.
+    pub client_address: String,
+}
+
+/// A checked list of members. Shared by `Arc` where it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Configuration {
+    cluster_version: u32,
+    members: Vec<Member>,
+    quorum: Quorum,
+}
+
+/// A list of members that breaks the configuration invariant, or bytes that are no configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigurationError {
+    /// Nobody could ever be elected.
+    #[error("configuration of {members} members has no voter (expected at least one)")]
+    NoVoter {
+        /// Members listed.
+        members: usize,
+    },
+    /// One id twice.
+    #[error("configuration lists node {id} twice (expected each id once)")]
+    DuplicateId {
+        /// The id.
+        id: NodeId,
+    },
+    /// One name twice, or an empty one, or a text too long to store.
+    #[error(
+        "configuration: member {id} has name {name:?} (expected a unique name and addresses of 1 to 65535 bytes)"
+    )]
+    Name {
+        /// The member.
+        id: NodeId,
+        /// Its name.
+        name: String,
+    },
+    /// The bytes end inside a field.
+    #[error("configuration: {found} bytes end inside {field} (the entry or snapshot is damaged)")]
+    Truncated {
+        /// The field.
+        field: &'static str,
+        /// Bytes there in all.
+        found: usize,
+    },
+    /// A field with a value it cannot have.
+    #[error("configuration: {field} is {found} (written by a newer program, or damaged)")]
+    Field {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        found: u64,
+    },
+}
+
+impl Configuration {
+    /// A configuration of `members` in any order.
+    ///
+    /// # Errors
+    /// [`ConfigurationError`] names what breaks the invariant; mend the list.
+    pub fn new(cluster_version: u32, mut members: Vec<Member>) -> Result<Self, ConfigurationError> {
+        members.sort_by_key(|member| member.id);
+        if let Some(pair) = members.windows(2).find(|pair| pair[0].id == pair[1].id) {
+            return Err(ConfigurationError::DuplicateId { id: pair[0].id });
+        }
+        let mut names: Vec<_> = members.iter().map(|member| member.name.as_str()).collect();
+        names.sort_unstable();
+        let twice = |name: &str| names.windows(2).any(|pair| pair[0] == name && pair[1] == name);
+        let texts = |member: &Member| {
+            let lengths = [member.name.len(), member.peer_address.len(), member.client_address.len()];
+            !member.name.is_empty() && lengths.iter().all(|&length| length <= usize::from(u16::MAX))
+        };
+        if let Some(bad) = members.iter().find(|member| !texts(member) || twice(&member.name)) {
+            return Err(ConfigurationError::Name { id: bad.id, name: bad.name.clone() });
+        }
+        let ids = |counts: fn(MemberRole) -> bool| {
+            members.iter().filter(|member| counts(member.role)).map(|member| member.id).collect::<Vec<_>>()
+        };
+        let incoming = ids(MemberRole::is_incoming_voter);
+        if incoming.is_empty() {
+            return Err(ConfigurationError::NoVoter { members: members.len() });
+        }
+        let joint = members.iter().any(|member| member.role.is_joint());
+        let old = |role| matches!(role, MemberRole::Voter | MemberRole::Outgoing | MemberRole::Demoting);
+        let outgoing = if joint { ids(old) } else { Vec::new() };
+        Ok(Self { cluster_version, members, quorum: Quorum { incoming, outgoing } })
+    }
+
+    /// The lowest of the members' newest versions when this configuration was made: gates new encodings.
+    #[must_use]
+    pub const fn cluster_version(&self) -> u32 {
+        self.cluster_version
+    }
+
+    /// The members, ascending by id.
+    #[must_use]
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The voters that make elections and commits.
+    #[must_use]
+    pub const fn quorum(&self) -> &Quorum {
+        &self.quorum
+    }
+
+    /// Whether two majorities are needed.
+    #[must_use]
+    pub fn is_joint(&self) -> bool {
+        !self.quorum.outgoing.is_empty()
+    }
+
+    /// The member with this id.
+    #[must_use]
+    pub fn member(&self, id: NodeId) -> Option<&Member> {
+        self.members.binary_search_by_key(&id, |member| member.id).ok().map(|at| &self.members[at])
+    }
+
+    /// The member with this name.
+    #[must_use]
+    pub fn member_named(&self, name: &str) -> Option<&Member> {
+        self.members.iter().find(|member| member.name == name)
+    }
+
+    /// The cluster that this configuration founds: 128-bit FNV-1a of its encoding. The random ids in it make two
+    /// clusters differ.
+    #[must_use]
+    pub fn cluster_id(&self) -> ClusterId {
+        let mut bytes = Vec::new();
+        self.encode(&mut bytes);
+        ClusterId(bytes.iter().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, |hash, &byte| {
+            (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013B)
+        }))
+    }
+}

@@ -1,0 +1,155 @@
+//! What nodes say to each other: one struct per remote call of `[Raft Figure 2]`, requests and answers alike one-way.
+//!
+//! The sender is not in the message: the connection's handshake vouches for it. Messages never gain fields (postcard
+//! is positional); a new need is a new variant, gated by the protocol version of the connection.
+
+use crate::block::Block;
+use crate::time::Time;
+use crate::types::{EntryId, LogIndex, Term};
+
+/// A message from one node's consensus to another's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// A candidate, or one that would like to be, asks for a vote.
+    RequestVote(RequestVote),
+    /// Its answer.
+    RequestVoteResponse(RequestVoteResponse),
+    /// A leader sends entries.
+    AppendEntries(AppendEntries),
+    /// Its answer.
+    AppendEntriesResponse(AppendEntriesResponse),
+    /// A leader shows that it lives.
+    Heartbeat(Heartbeat),
+    /// Its answer.
+    HeartbeatResponse(HeartbeatResponse),
+    /// A leader asks its successor to campaign at once. `[Ongaro §3.10]`
+    TimeoutNow(TimeoutNow),
+}
+
+impl Message {
+    /// The sender's term (for a pre-vote: the term it would campaign in).
+    #[must_use]
+    pub const fn term(&self) -> Term {
+        match self {
+            Self::RequestVote(message) => message.term,
+            Self::RequestVoteResponse(message) => message.term,
+            Self::AppendEntries(message) => message.term,
+            Self::AppendEntriesResponse(message) => message.term,
+            Self::Heartbeat(message) => message.term,
+            Self::HeartbeatResponse(message) => message.term,
+            Self::TimeoutNow(message) => message.term,
+        }
+    }
+}
+
+/// `[Raft Figure 2, RequestVote RPC]`, and with `pre` the PreVote of `[Ongaro §9.6]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct RequestVote {
+    /// The candidate's term; for a pre-vote the term after its own, which it has not entered.
+    pub term: Term,
+    /// Its last log entry (`lastLogIndex`, `lastLogTerm`).
+    pub last_entry: EntryId,
+    /// Only a question: would you vote for me? Nobody's term or vote changes.
+    pub pre: bool,
+    /// The leader itself asked for this election: voters must not hold it off because they hear from a leader.
+    pub forced: bool,
+}
+
+/// Answer to [`RequestVote`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct RequestVoteResponse {
+    /// The voter's current term; for a granted pre-vote the term that was asked for.
+    pub term: Term,
+    /// Whether the (pre-)vote is given.
+    pub granted: bool,
+    /// Answers a pre-vote.
+    pub pre: bool,
+}
+
+/// `[Raft Figure 2, AppendEntries RPC]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppendEntries {
+    /// The leader's term.
+    pub term: Term,
+    /// The entry before the first one sent (`prevLogIndex`, `prevLogTerm`).
+    pub prev_entry: EntryId,
+    /// Entries: contiguous blocks from `prev_entry.index + 1` on; none to probe where the logs meet.
+    pub blocks: Vec<Block>,
+    /// The leader's `commitIndex`, not cut to what is sent here.
+    pub leader_commit: LogIndex,
+    /// Newest read that waits for a quorum to answer (0: none in this term).
+    pub read_seq: u64,
+    /// The leader's clock as it sent this; comes back in the answer.
+    pub sent_at: Time,
+}
+
+/// Answer to [`AppendEntries`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct AppendEntriesResponse {
+    /// The follower's current term.
+    pub term: Term,
+    /// Whether the logs met.
+    pub outcome: AppendOutcome,
+    /// First damaged entry of the follower's log: it holds nothing from there on, and asks for a repair.
+    pub hole: Option<LogIndex>,
+    /// Echo of the newest request's `read_seq`.
+    pub read_seq: u64,
+    /// Echo of the newest request's `sent_at`.
+    pub sent_at: Time,
+}
+
+/// What a follower found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum AppendOutcome {
+    /// The follower's log equals the leader's through `match_index`, durably.
+    Matched {
+        /// Highest such index that the follower vouches for.
+        match_index: LogIndex,
+    },
+    /// The entry before the ones sent is not in the follower's log.
+    Conflict {
+        /// `prev_entry.index` of the refused request.
+        prev_index: LogIndex,
+        /// The follower's last entry that is no later than the refused one in index *and* term. The leader goes back
+        /// to its own last entry no later than this one, so that one round skips a whole term. `[Raft §5.3]`
+        hint: EntryId,
+    },
+}
+
+/// An AppendEntries without a log position: proves that the leader lives, spreads the commit index, confirms reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Heartbeat {
+    /// The leader's term.
+    pub term: Term,
+    /// The leader's `commitIndex`; a follower commits no further than it is known to match this leader.
+    pub leader_commit: LogIndex,
+    /// As in [`AppendEntries`].
+    pub read_seq: u64,
+    /// As in [`AppendEntries`].
+    pub sent_at: Time,
+}
+
+/// Answer to [`Heartbeat`]. It says nothing about the log, hence waits for no disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct HeartbeatResponse {
+    /// The follower's current term.
+    pub term: Term,
+    /// Echo.
+    pub read_seq: u64,
+    /// Echo.
+    pub sent_at: Time,
+}
+
+/// `[Ongaro §3.10]`: campaign at once, without asking first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct TimeoutNow {
+    /// The leader's term.
+    pub term: Term,
+}

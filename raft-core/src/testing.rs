@@ -1,0 +1,1 @@
+//! A simulated world, invariant checkers and conformance suites.
