@@ -85,6 +85,28 @@ pub struct AppendEntries {
     pub sent_at: Time,
 }
 
+impl AppendEntries {
+    /// Whether the entries follow `prev_entry` and each other, in index and term, and none is of a later term than the
+    /// message. Checked on receipt: no honest leader sends anything else.
+    #[must_use]
+    pub fn is_well_formed(&self) -> bool {
+        let mut previous = self.prev_entry;
+        for block in &self.blocks {
+            if block.first_index() != previous.index.next() || block.runs()[0].term < previous.term {
+                return false;
+            }
+            previous = block.last_id();
+        }
+        previous.term <= self.term
+    }
+
+    /// Index of the last entry sent, or of the one before them if there is none.
+    #[must_use]
+    pub fn last_index(&self) -> LogIndex {
+        self.blocks.last().map_or(self.prev_entry.index, Block::last_index)
+    }
+}
+
 /// Answer to [`AppendEntries`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

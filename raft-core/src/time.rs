@@ -13,6 +13,9 @@ use std::time::Duration;
 pub struct Time(u64);
 
 impl Time {
+    /// Later than every other reading: never.
+    pub const MAX: Self = Self(u64::MAX);
+
     /// The origin.
     pub const ZERO: Self = Self(0);
 

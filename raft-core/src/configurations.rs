@@ -1,0 +1,46 @@
+//! The configurations of the log: the newest appended one is in force, and a truncation brings the one before it back.
+//! `[Raft §6]`
+
+use std::sync::Arc;
+
+use crate::configuration::Configuration;
+use crate::snapshot::SnapshotMeta;
+use crate::types::LogIndex;
+
+/// Invariant (configurations): indexes ascend; the first one lies at or before the log's base, or is "none" at 0.
+#[derive(Clone, Debug)]
+pub(crate) struct Configurations(Vec<(LogIndex, Option<Arc<Configuration>>)>);
+
+impl Configurations {
+    pub(crate) fn new(snapshot: &SnapshotMeta) -> Self {
+        Self(vec![(snapshot.configuration_index, snapshot.configuration.clone())])
+    }
+
+    /// The one in force.
+    pub(crate) fn latest(&self) -> Option<&Arc<Configuration>> {
+        self.0.last().and_then(|(_, configuration)| configuration.as_ref())
+    }
+
+    /// The one in force at `index`, and the index that set it.
+    pub(crate) fn at(&self, index: LogIndex) -> (LogIndex, Option<Arc<Configuration>>) {
+        let after = self.0.partition_point(|(set_at, _)| *set_at <= index);
+        self.0[after.saturating_sub(1)].clone()
+    }
+
+    pub(crate) fn push(&mut self, index: LogIndex, configuration: Arc<Configuration>) {
+        self.0.push((index, Some(configuration)));
+    }
+
+    /// Entries from `from` on are gone.
+    pub(crate) fn truncate(&mut self, from: LogIndex) {
+        while self.0.len() > 1 && self.0.last().is_some_and(|(set_at, _)| *set_at >= from) {
+            self.0.pop();
+        }
+    }
+
+    /// Nothing before `index` will be asked for.
+    pub(crate) fn compact(&mut self, index: LogIndex) {
+        let after = self.0.partition_point(|(set_at, _)| *set_at <= index);
+        self.0.drain(..after.saturating_sub(1));
+    }
+}

@@ -1,0 +1,87 @@
+//! The numbers that shape one node's behaviour. All members should run with the same election timeout.
+
+use std::time::Duration;
+
+/// See each field; [`Options::default`] suits a local network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Shortest time without a leader before a node campaigns; the time drawn lies in `election_timeout..2 ×`. A node
+    /// that heard from a leader within it grants nobody else a vote. `[Ongaro §4.2.3]`
+    pub election_timeout: Duration,
+    /// A leader is heard from at least this often. Several must fit into `election_timeout`.
+    pub heartbeat_interval: Duration,
+    /// An AppendEntries carries blocks up to about this many encoded bytes (always at least one block).
+    pub max_message_bytes: usize,
+    /// AppendEntries on their way to one peer: at most so many,
+    pub max_inflight_messages: usize,
+    /// and at most so many bytes (one message is always allowed).
+    pub max_inflight_bytes: usize,
+    /// A leader turns proposals away while its uncommitted entries take more than this (one batch is always allowed).
+    pub max_uncommitted_bytes: usize,
+    /// Recent entries kept in memory for slow peers and for applying. Entries that are not durable stay regardless.
+    pub cache_bytes: usize,
+    /// Entries handed out for applying and not yet applied: at most about so many bytes.
+    pub max_applying_bytes: usize,
+    /// Entries before the newest snapshot that stay in the log, so that a peer a little behind needs no snapshot.
+    pub retained_entries: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            election_timeout: Duration::from_millis(500),
+            heartbeat_interval: Duration::from_millis(100),
+            max_message_bytes: 1 << 20,
+            max_inflight_messages: 64,
+            max_inflight_bytes: 8 << 20,
+            max_uncommitted_bytes: 32 << 20,
+            cache_bytes: 32 << 20,
+            max_applying_bytes: 8 << 20,
+            retained_entries: 8192,
+        }
+    }
+}
+
+/// Options that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OptionsError {
+    /// A limit of zero.
+    #[error("option {option} is 0 (expected at least 1)")]
+    Zero {
+        /// The option.
+        option: &'static str,
+    },
+    /// Followers would campaign against a healthy leader.
+    #[error("heartbeat_interval is {heartbeat:?} (expected at most half of election_timeout, {election:?})")]
+    Heartbeat {
+        /// `heartbeat_interval`.
+        heartbeat: Duration,
+        /// `election_timeout`.
+        election: Duration,
+    },
+}
+
+impl Options {
+    /// Checks that the numbers can work together.
+    ///
+    /// # Errors
+    /// [`OptionsError`] names the option to change.
+    pub fn validate(&self) -> Result<(), OptionsError> {
+        let limits = [
+            ("max_message_bytes", self.max_message_bytes),
+            ("max_inflight_messages", self.max_inflight_messages),
+            ("max_inflight_bytes", self.max_inflight_bytes),
+            ("max_uncommitted_bytes", self.max_uncommitted_bytes),
+            ("max_applying_bytes", self.max_applying_bytes),
+        ];
+        if let Some(&(option, _)) = limits.iter().find(|(_, limit)| *limit == 0) {
+            return Err(OptionsError::Zero { option });
+        }
+        let (heartbeat, election) = (self.heartbeat_interval, self.election_timeout);
+        if heartbeat.is_zero() || heartbeat * 2 > election {
+            return Err(OptionsError::Heartbeat { heartbeat, election });
+        }
+        Ok(())
+    }
+}

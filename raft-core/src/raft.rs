@@ -1,0 +1,386 @@
+//! One node's consensus as a value: synchronous, deterministic, without I/O, clock or threads.
+//!
+//! Four kinds of method, as in the crate's introduction: getters; [`Raft::step`] takes one [`Input`]; [`Raft::drain`]
+//! gives the [`Effect`]s of all steps since the last one; [`Raft::next_deadline`] says when to step with
+//! [`Input::Tick`] at the latest.
+//!
+//! Invariant (one-term-one-role): role data lives inside [`Role`], so that nothing of a past role can linger.
+//! Invariant (commit-monotone): `commit_index` never falls; applying never passes it nor what is durable here.
+
+mod apply;
+mod election;
+mod follower;
+mod leader;
+mod replication;
+mod role;
+mod snapshots;
+mod status;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use role::RoleName;
+pub use status::{PeerStatus, Status};
+
+use crate::block::{Block, EntryKind};
+use crate::cache::Cache;
+use crate::configuration::Configuration;
+use crate::configurations::Configurations;
+use crate::effect::Effect;
+use crate::error::{Halt, ProposeError, ReadError};
+use crate::held::Held;
+use crate::input::{Input, Ticket};
+use crate::message::Message;
+use crate::options::{Options, OptionsError};
+use crate::rng::Rng;
+use crate::snapshot::SnapshotMeta;
+use crate::storage::Recovered;
+use crate::term_runs::LogTerms;
+use crate::time::Time;
+use crate::types::{ClusterId, EntryId, HardState, LogIndex, NodeId, Term};
+use crate::writes::Writes;
+use apply::Applying;
+use replication::Fetch;
+use role::{Follower, Role};
+use snapshots::Installing;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Raft {
+    id: NodeId,
+    options: Options,
+    rng: Rng,
+    now: Time,
+    hard_state: HardState,
+    role: Role,
+    terms: LogTerms,
+    cache: Cache,
+    writes: Writes,
+    held: Held,
+    configurations: Configurations,
+    commit_index: LogIndex,
+    applying: Applying,
+    /// Reads of the log that are under way, by request id.
+    fetches: BTreeMap<u64, Fetch>,
+    next_fetch: u64,
+    snapshot: SnapshotMeta,
+    installing: Option<Installing>,
+    /// When to campaign, unless a leader is heard from before; unused while leading.
+    election_deadline: Time,
+    /// When a leader was last heard from, for stickiness; `None`: no promise binds this node.
+    leader_contact: Option<Time>,
+    effects: Vec<Effect>,
+    halted: bool,
+}
+
+impl Raft {
+    /// The consensus of node `id`, restarted from what its stores recovered (or never started before:
+    /// [`Recovered::default`] and [`SnapshotMeta::NONE`]). `seed` feeds the jitter of election timeouts.
+    ///
+    /// `snapshot` is the newest published one; the recovered log must reach back to it.
+    ///
+    /// # Errors
+    /// [`OptionsError`].
+    ///
+    /// # Panics
+    /// If the log starts behind the snapshot: the store's contract forbids it.
+    pub fn new(
+        id: NodeId,
+        options: Options,
+        seed: u64,
+        now: Time,
+        recovered: Recovered,
+        snapshot: SnapshotMeta,
+    ) -> Result<Self, OptionsError> {
+        options.validate()?;
+        assert!(recovered.base.index <= snapshot.last.index, "the log reaches back to the snapshot");
+        assert!(recovered.last.index >= snapshot.last.index, "the log reaches up to the snapshot");
+        let terms = LogTerms::new(recovered.base, &recovered.runs, recovered.last.index);
+        let mut configurations = Configurations::new(&snapshot);
+        for (index, configuration) in recovered.configurations {
+            if index > snapshot.configuration_index {
+                configurations.push(index, Arc::new(configuration));
+            }
+        }
+        let hard_state = recovered.hard_state;
+        // Whoever has ever been in a term may have promised its leader silence just before the crash. The promise is
+        // kept as if it had been made now.
+        let leader_contact = (hard_state.current_term > Term(0)).then_some(now);
+        let mut raft = Self {
+            id,
+            rng: Rng::new(seed),
+            now,
+            hard_state,
+            role: Role::Follower(Follower::new(None)),
+            writes: Writes::new(hard_state, terms.last().index),
+            terms,
+            cache: Cache::default(),
+            held: Held::default(),
+            configurations,
+            commit_index: snapshot.last.index,
+            applying: Applying::new(snapshot.last.index),
+            fetches: BTreeMap::new(),
+            next_fetch: 1,
+            snapshot,
+            installing: None,
+            election_deadline: now,
+            leader_contact,
+            effects: Vec::new(),
+            halted: false,
+            options,
+        };
+        if !raft.is_lone_voter() {
+            raft.reset_election_deadline();
+        }
+        Ok(raft)
+    }
+
+    /// Takes one event. Effects gather until [`drain`](Self::drain).
+    ///
+    /// `now` must not run backwards (an earlier reading counts as the latest one).
+    pub fn step(&mut self, now: Time, input: Input) {
+        self.now = self.now.max(now);
+        if self.halted {
+            return;
+        }
+        match input {
+            Input::Tick => self.on_tick(),
+            Input::Message { from, message } => self.on_message(from, message),
+            Input::Propose { ticket, entries } => {
+                let outcome = self.propose(entries);
+                self.effects.push(Effect::Proposed { ticket, outcome });
+            }
+            Input::Read { ticket } => self.read(ticket),
+            Input::Initialize { ticket, configuration } => {
+                let outcome = self.initialize(configuration);
+                self.effects.push(Effect::Proposed { ticket, outcome });
+            }
+            Input::Greeted(cluster_id) => self.on_greeted(cluster_id),
+            Input::Durable(id) => self.on_durable(id),
+            Input::LogRead { id, answer } => self.on_log_read(id, answer),
+            Input::Applied(index) => self.applying.applied(index),
+            Input::Unreachable(peer) => self.on_unreachable(peer),
+            Input::SnapshotCreated(meta) => self.on_snapshot_created(meta),
+            Input::SnapshotOffered { from, transfer, offer } => {
+                self.on_snapshot_offered(from, transfer, offer)
+            }
+            Input::SnapshotReceived { from, offer, complete } => {
+                self.on_snapshot_received(from, offer, complete)
+            }
+            Input::SnapshotPublished(info) => self.on_snapshot_published(info),
+            Input::SnapshotSent { to, complete } => self.on_snapshot_sent(to, complete),
+        }
+    }
+
+    /// Ends a batch of steps: moves the effects, in order, to `effects`. Messages, acknowledgements and writes of the
+    /// whole batch leave together.
+    pub fn drain(&mut self, effects: &mut Vec<Effect>) {
+        if !self.halted {
+            self.settle();
+        }
+        effects.append(&mut self.effects);
+    }
+
+    fn settle(&mut self) {
+        let last = self.terms.last().index;
+        if let Some(write) = self.writes.take(last) {
+            self.effects.push(Effect::Write(write));
+        }
+        match &self.role {
+            Role::Leader(_) => self.settle_leader(),
+            Role::Follower(_) => self.acknowledge(),
+            Role::PreCandidate(_) | Role::Candidate(_) => {}
+        }
+        self.emit_applies();
+        self.cache.evict(self.options.cache_bytes, self.writes.durable_last());
+    }
+
+    /// The latest moment to step with [`Input::Tick`].
+    #[must_use]
+    pub fn next_deadline(&self) -> Time {
+        match &self.role {
+            Role::Leader(leader) => leader.heartbeat_at,
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => self.election_deadline,
+        }
+    }
+
+    fn on_tick(&mut self) {
+        match &self.role {
+            Role::Leader(_) => self.tick_leader(),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
+                if self.now >= self.election_deadline {
+                    self.election_timeout();
+                }
+            }
+        }
+    }
+
+    fn on_message(&mut self, from: NodeId, message: Message) {
+        // A node that belongs to no cluster has nothing to say in one; and what claims to come from itself does not.
+        if self.hard_state.cluster_id.is_none() || from == self.id {
+            return;
+        }
+        match message {
+            Message::RequestVote(request) => self.on_request_vote(from, request),
+            Message::RequestVoteResponse(response) => self.on_request_vote_response(from, response),
+            Message::AppendEntries(request) => self.on_append_entries(from, request),
+            Message::AppendEntriesResponse(response) => self.on_append_entries_response(from, response),
+            Message::Heartbeat(heartbeat) => self.on_heartbeat(from, heartbeat),
+            Message::HeartbeatResponse(response) => self.on_heartbeat_response(from, response),
+            Message::TimeoutNow(request) => self.on_timeout_now(from, request.term),
+        }
+    }
+
+    fn initialize(&mut self, configuration: Configuration) -> Result<EntryId, ProposeError> {
+        let last = self.terms.last();
+        if last != EntryId::ZERO || self.hard_state != HardState::default() {
+            return Err(ProposeError::AlreadyInitialized { last });
+        }
+        let mut payload = Vec::new();
+        configuration.encode(&mut payload);
+        let mut entries = crate::block::BlockBuilder::new();
+        entries.push(EntryKind::Configuration, &[&payload]);
+        let term = Term(1);
+        self.set_hard_state(HardState {
+            cluster_id: Some(configuration.cluster_id()),
+            current_term: term,
+            voted_for: None,
+        });
+        let block = entries.finish(LogIndex(1), term);
+        let block = block.expect("the builder holds one entry");
+        self.append_to_log(&block);
+        self.configurations.push(LogIndex(1), Arc::new(configuration));
+        self.election_deadline = self.now;
+        Ok(self.terms.last())
+    }
+
+    fn on_greeted(&mut self, cluster_id: ClusterId) {
+        if self.hard_state.cluster_id.is_none() {
+            self.set_hard_state(HardState { cluster_id: Some(cluster_id), ..self.hard_state });
+        }
+    }
+
+    fn on_durable(&mut self, id: crate::types::WriteId) {
+        if !self.writes.complete(id) {
+            return;
+        }
+        let writes = &self.writes;
+        for (to, message) in self.held.release(self.hard_state.current_term, |id| writes.is_durable(id)) {
+            self.effects.push(Effect::Send { to, message });
+        }
+        self.count_own_vote();
+        self.publish_when_durable();
+    }
+
+    /// The one place where term, vote and cluster change.
+    fn set_hard_state(&mut self, hard_state: HardState) {
+        self.hard_state = hard_state;
+        self.writes.set_hard_state(hard_state);
+    }
+
+    /// The one place where entries enter the log.
+    fn append_to_log(&mut self, block: &Block) {
+        self.terms.append(block);
+        self.cache.push(block.clone());
+        self.writes.append(block.clone());
+    }
+
+    /// Brings the configurations among `block`'s entries into force. `[Raft §6]`
+    fn adopt_configurations(&mut self, block: &Block) -> Result<(), Halt> {
+        for entry in block.entries().filter(|entry| entry.kind == EntryKind::Configuration) {
+            let configuration = Configuration::decode(entry.payload)
+                .map_err(|source| Halt::Configuration { id: entry.id, source })?;
+            self.configurations.push(entry.id.index, Arc::new(configuration));
+        }
+        Ok(())
+    }
+
+    fn halt(&mut self, halt: Halt) {
+        self.halted = true;
+        self.effects.push(Effect::Halt(halt));
+    }
+
+    fn send(&mut self, to: NodeId, message: Message) {
+        self.effects.push(Effect::Send { to, message });
+    }
+
+    fn refuse_read(&mut self, ticket: Ticket, error: ReadError) {
+        self.effects.push(Effect::ReadReady { ticket, outcome: Err(error) });
+    }
+
+    fn is_lone_voter(&self) -> bool {
+        self.configuration().is_some_and(|configuration| configuration.quorum().voters() == [self.id])
+    }
+
+    fn is_voter(&self) -> bool {
+        self.configuration().is_some_and(|configuration| configuration.quorum().contains(self.id))
+    }
+
+    fn reset_election_deadline(&mut self) {
+        let spread = u64::try_from(self.options.election_timeout.as_nanos()).unwrap_or(u64::MAX);
+        let jitter = Duration::from_nanos(self.rng.below(spread));
+        self.election_deadline = self.now + self.options.election_timeout + jitter;
+    }
+
+    /// This node's id.
+    #[must_use]
+    pub const fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// Term, vote and cluster in memory; on disk they follow.
+    #[must_use]
+    pub const fn hard_state(&self) -> HardState {
+        self.hard_state
+    }
+
+    /// Highest entry known to be committed.
+    #[must_use]
+    pub const fn commit_index(&self) -> LogIndex {
+        self.commit_index
+    }
+
+    /// Last entry of the log in memory; on disk it follows.
+    #[must_use]
+    pub fn last_entry(&self) -> EntryId {
+        self.terms.last()
+    }
+
+    /// The term of the entry at `index`, while the log holds it.
+    #[must_use]
+    pub fn term_at(&self, index: LogIndex) -> Option<Term> {
+        self.terms.term_at(index)
+    }
+
+    /// The configuration in force: the newest one in the log, committed or not.
+    #[must_use]
+    pub fn configuration(&self) -> Option<&Arc<Configuration>> {
+        self.configurations.latest()
+    }
+
+    /// What a snapshot of the state after `applied` stands for. `applied` must not lie before the newest snapshot.
+    #[must_use]
+    pub fn snapshot_meta(&self, applied: EntryId) -> SnapshotMeta {
+        let (configuration_index, configuration) = self.configurations.at(applied.index);
+        SnapshotMeta { last: applied, configuration_index, configuration }
+    }
+
+    /// The newest published snapshot.
+    #[must_use]
+    pub const fn snapshot(&self) -> &SnapshotMeta {
+        &self.snapshot
+    }
+
+    /// The log as a disk that lost power now would show it again at the least: hard state and last entry.
+    #[must_use]
+    pub const fn durable(&self) -> (HardState, LogIndex) {
+        (self.writes.durable_hard_state(), self.writes.durable_last())
+    }
+
+    /// Whether an [`Effect::Halt`] was emitted; further inputs change nothing.
+    #[must_use]
+    pub const fn is_halted(&self) -> bool {
+        self.halted
+    }
+}

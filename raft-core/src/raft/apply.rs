@@ -1,0 +1,77 @@
+//! Handing out committed entries, in order, once each, and not faster than they are applied.
+//!
+//! Invariant (apply-durable): an entry is applied only when it is committed *and* durable here, so that a state is never
+//! ahead of the log it came from.
+
+use std::collections::VecDeque;
+
+use super::Raft;
+use super::replication::Fetch;
+use crate::block::Block;
+use crate::effect::Effect;
+use crate::error::{Halt, ReadFailureText};
+use crate::storage::ReadFailure;
+use crate::types::LogIndex;
+
+/// Where applying stands.
+#[derive(Clone, Debug)]
+pub(super) struct Applying {
+    /// First entry that was not handed out yet.
+    next: LogIndex,
+    /// Handed out and not yet applied: last index and bytes of each batch.
+    under_way: VecDeque<(LogIndex, usize)>,
+    bytes: usize,
+    fetching: bool,
+}
+
+impl Applying {
+    /// Everything through `applied` is in the state already.
+    pub(super) const fn new(applied: LogIndex) -> Self {
+        Self { next: applied.next(), under_way: VecDeque::new(), bytes: 0, fetching: false }
+    }
+
+    pub(super) fn applied(&mut self, through: LogIndex) {
+        while let Some((_, bytes)) = self.under_way.pop_front_if(|(last, _)| *last <= through) {
+            self.bytes -= bytes;
+        }
+    }
+}
+
+impl Raft {
+    /// Hands out what is committed and durable, within the byte bound.
+    pub(super) fn emit_applies(&mut self) {
+        let through = self.commit_index.min(self.writes.durable_last());
+        while self.applying.next <= through
+            && self.applying.bytes < self.options.max_applying_bytes
+            && !self.applying.fetching
+        {
+            let from = self.applying.next;
+            match self.cache.get(from, through, self.options.max_message_bytes) {
+                Some(blocks) => self.emit_apply(blocks),
+                None => {
+                    self.fetch(Fetch::Apply, from, through);
+                    self.applying.fetching = true;
+                }
+            }
+        }
+    }
+
+    fn emit_apply(&mut self, blocks: Vec<Block>) {
+        let Some(last) = blocks.last().map(Block::last_index) else { return };
+        let bytes = blocks.iter().map(Block::encoded_bytes).sum();
+        self.applying.next = last.next();
+        self.applying.under_way.push_back((last, bytes));
+        self.applying.bytes += bytes;
+        self.effects.push(Effect::Apply(blocks));
+    }
+
+    pub(super) fn on_apply_read(&mut self, answer: Result<Vec<Block>, ReadFailure>) {
+        self.applying.fetching = false;
+        let from = self.applying.next;
+        match answer {
+            Ok(blocks) if self.are_own(&blocks, from) => self.emit_apply(blocks),
+            Ok(_) => {}
+            Err(reason) => self.halt(Halt::LogUnreadable { from, reason: ReadFailureText(reason) }),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! A follower's answers to its leader. `[Raft Figure 2, AppendEntries RPC, receiver implementation]`
+//!
+//! Invariant (commit-what-matches): a follower commits no further than the last entry known to be in *this* term's
+//! leader's log, whatever commit index it is told: behind it, its log may still differ.
+//! Invariant (truncate-on-conflict): entries are removed only where a received entry has the same index and another term;
+//! an old message that holds a prefix of the log removes nothing.
+
+use super::Raft;
+use super::role::{Echo, Role};
+use crate::error::Halt;
+use crate::message::{
+    AppendEntries, AppendEntriesResponse, AppendOutcome, Heartbeat, HeartbeatResponse, Message,
+};
+use crate::types::{EntryId, LogIndex, NodeId, Term};
+
+impl Raft {
+    pub(super) fn on_append_entries(&mut self, from: NodeId, request: AppendEntries) {
+        let echo = Echo { read_seq: request.read_seq, sent_at: request.sent_at };
+        let prev = request.prev_entry;
+        if request.term < self.hard_state.current_term {
+            // Receiver 1: reply false if term < currentTerm; the deposed leader learns of the later term.
+            return self.report_conflict(from, prev.index, EntryId::ZERO, echo);
+        }
+        if !request.is_well_formed() || !self.follow(from, request.term) {
+            return;
+        }
+        // What lies before the base is committed, hence in every later leader's log.
+        let meets = prev.index < self.terms.base().index || self.terms.contains(prev);
+        if !meets {
+            // Receiver 2: reply false if the log has no entry at prevLogIndex whose term matches prevLogTerm.
+            if prev.index <= self.commit_index {
+                return self.contradicted(from, prev);
+            }
+            return self.report_conflict(from, prev.index, self.terms.last_not_after(prev), echo);
+        }
+        let last_sent = request.last_index();
+        for block in request.blocks {
+            if let Err(halt) = self.accept_block(from, &block) {
+                return self.halt(halt);
+            }
+        }
+        if let Role::Follower(follower) = &mut self.role {
+            follower.matched = follower.matched.max(last_sent);
+            follower.unanswered = Some(echo);
+        }
+        self.commit_as_told(request.leader_commit);
+    }
+
+    /// Receiver 3 and 4: delete a conflicting entry and all that follow it; append what is not in the log yet.
+    fn accept_block(&mut self, from: NodeId, block: &crate::block::Block) -> Result<(), Halt> {
+        let Some(new_from) = self.terms.first_mismatch(block) else { return Ok(()) };
+        if new_from <= self.terms.last().index {
+            if new_from <= self.commit_index {
+                let committed = self.terms.term_at(new_from).unwrap_or_default();
+                return Err(Halt::CommittedEntryContradicted {
+                    leader: from,
+                    term: self.hard_state.current_term,
+                    committed: EntryId::new(committed, new_from),
+                    found: block.runs()[0].term,
+                });
+            }
+            self.terms.truncate(new_from);
+            self.cache.truncate(new_from);
+            self.writes.truncate(new_from);
+            self.configurations.truncate(new_from);
+        }
+        let new = block.slice(new_from, block.last_index());
+        self.adopt_configurations(&new)?;
+        self.append_to_log(&new);
+        Ok(())
+    }
+
+    fn contradicted(&mut self, leader: NodeId, found: EntryId) {
+        let committed = EntryId::new(self.terms.term_at(found.index).unwrap_or_default(), found.index);
+        let term = self.hard_state.current_term;
+        self.halt(Halt::CommittedEntryContradicted { leader, term, committed, found: found.term });
+    }
+
+    pub(super) fn on_heartbeat(&mut self, from: NodeId, heartbeat: Heartbeat) {
+        let Heartbeat { term, leader_commit, read_seq, sent_at } = heartbeat;
+        if term >= self.hard_state.current_term {
+            if !self.follow(from, term) {
+                return;
+            }
+            self.commit_as_told(leader_commit);
+        }
+        let term = self.hard_state.current_term;
+        self.send(from, Message::HeartbeatResponse(HeartbeatResponse { term, read_seq, sent_at }));
+    }
+
+    /// A leader of `term`, which is not past, was heard from: follows it. False if that cannot be, because this node or
+    /// another leads that term.
+    pub(super) fn follow(&mut self, from: NodeId, term: Term) -> bool {
+        if term == self.hard_state.current_term && self.leader_id().is_some_and(|leader| leader != from) {
+            return false;
+        }
+        self.become_follower(term, Some(from));
+        self.leader_contact = Some(self.now);
+        self.reset_election_deadline();
+        true
+    }
+
+    /// Receiver 5: "set commitIndex = min(leaderCommit, index of last new entry)".
+    fn commit_as_told(&mut self, leader_commit: LogIndex) {
+        let Role::Follower(follower) = &self.role else { return };
+        self.commit_index = self.commit_index.max(leader_commit.min(follower.matched));
+    }
+
+    fn report_conflict(&mut self, to: NodeId, prev_index: LogIndex, hint: EntryId, echo: Echo) {
+        self.respond(to, AppendOutcome::Conflict { prev_index, hint }, echo);
+    }
+
+    /// Tells the leader how far the logs match, as far as a crash could not undo it.
+    ///
+    /// Invariant (ack-durable): an acknowledgement of match m leaves only when the term and the log through m are
+    /// durable. One leaves per completed sync, for the newest request.
+    pub(super) fn acknowledge(&mut self) {
+        let (durable, durable_last) = self.durable();
+        let Role::Follower(follower) = &mut self.role else { return };
+        let (Some(leader), Some(echo)) = (follower.leader, follower.unanswered) else { return };
+        if durable.current_term != self.hard_state.current_term {
+            return;
+        }
+        let match_index = follower.matched.min(durable_last);
+        let complete = match_index == follower.matched;
+        if complete || match_index > follower.acknowledged {
+            follower.acknowledged = match_index;
+            if complete {
+                follower.unanswered = None;
+            }
+            self.respond(leader, AppendOutcome::Matched { match_index }, echo);
+        }
+    }
+
+    fn respond(&mut self, to: NodeId, outcome: AppendOutcome, echo: Echo) {
+        let Echo { read_seq, sent_at } = echo;
+        let term = self.hard_state.current_term;
+        // A damaged entry stops this node for the time being, so there is never a hole to report.
+        let response = AppendEntriesResponse { term, outcome, hole: None, read_seq, sent_at };
+        self.send(to, Message::AppendEntriesResponse(response));
+    }
+}

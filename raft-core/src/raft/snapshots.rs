@@ -1,0 +1,130 @@
+//! Snapshots as consensus sees them: what the log may forget, and what replaces a log that is too far behind.
+//! `[Raft §7]`
+//!
+//! Invariant (publish-before-reset): the log is reset only after the snapshot that covers it is published; a crash
+//! between the two finds the snapshot and a log that does not reach it, and starts from the snapshot.
+
+use super::Raft;
+use super::apply::Applying;
+use super::role::{Echo, Role};
+use crate::cache::Cache;
+use crate::configurations::Configurations;
+use crate::effect::Effect;
+use crate::snapshot::{SnapshotInfo, SnapshotMeta, SnapshotOffer};
+use crate::time::Time;
+use crate::transport::TransferId;
+use crate::types::{LogIndex, NodeId, Term};
+
+/// A snapshot on its way in; one at a time.
+#[derive(Clone, Debug)]
+pub(super) enum Installing {
+    /// Its chunks arrive.
+    Receiving(SnapshotInfo),
+    /// It is complete, but a crash could still make this node forget the term of the leader that sent it.
+    Received(SnapshotInfo, Term),
+    /// The store makes it the newest one.
+    Publishing,
+}
+
+impl Raft {
+    /// A snapshot of the own state is durable: the log may forget what it covers, but for a tail that spares slow peers
+    /// a snapshot.
+    pub(super) fn on_snapshot_created(&mut self, meta: SnapshotMeta) {
+        if meta.last.index > self.snapshot.last.index {
+            self.snapshot = meta;
+            self.compact();
+        }
+    }
+
+    fn compact(&mut self) {
+        let covered = self.snapshot.last.index;
+        let through = LogIndex(covered.0.saturating_sub(self.options.retained_entries));
+        if through > self.terms.base().index {
+            self.terms.compact(through);
+            self.effects.push(Effect::Compact { through });
+        }
+        self.configurations.compact(covered);
+    }
+
+    pub(super) fn on_snapshot_offered(&mut self, from: NodeId, transfer: TransferId, offer: SnapshotOffer) {
+        let current = offer.term >= self.hard_state.current_term
+            && self.hard_state.cluster_id.is_some()
+            && self.follow(from, offer.term);
+        let wanted = offer.info.meta.last.index > self.commit_index && self.installing.is_none();
+        if current && wanted {
+            self.installing = Some(Installing::Receiving(offer.info.clone()));
+            self.effects.push(Effect::AcceptSnapshot { transfer, offer });
+        } else {
+            self.effects.push(Effect::RefuseSnapshot { transfer });
+        }
+    }
+
+    pub(super) fn on_snapshot_received(&mut self, _from: NodeId, offer: SnapshotOffer, complete: bool) {
+        match &self.installing {
+            Some(Installing::Receiving(info)) if *info == offer.info => {
+                let wanted = complete && offer.info.meta.last.index > self.commit_index;
+                self.installing = wanted.then_some(Installing::Received(offer.info, offer.term));
+                self.publish_when_durable();
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn publish_when_durable(&mut self) {
+        match &self.installing {
+            Some(Installing::Received(info, term)) if self.durable().0.current_term >= *term => {
+                self.effects.push(Effect::PublishSnapshot(info.clone()));
+                self.installing = Some(Installing::Publishing);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn on_snapshot_published(&mut self, info: Option<SnapshotInfo>) {
+        self.installing = None;
+        let Some(SnapshotInfo { meta, .. }) = info else { return };
+        if meta.last.index <= self.snapshot.last.index {
+            return;
+        }
+        if self.terms.contains(meta.last) {
+            // `[Raft Figure 13, 6]`: an entry with the snapshot's last index and term: retain what follows it. What the
+            // snapshot covers is committed.
+            self.commit_index = self.commit_index.max(meta.last.index);
+            self.snapshot = meta;
+            self.compact();
+        } else {
+            self.restart_from(meta);
+        }
+        self.acknowledge_snapshot();
+    }
+
+    /// `[Raft Figure 13, 7 and 8]`: "Discard the entire log. Reset state machine using snapshot contents (and load
+    /// snapshot's cluster configuration)".
+    fn restart_from(&mut self, meta: SnapshotMeta) {
+        if meta.last.index <= self.commit_index {
+            // Committed entries, some of them behind the base by now: the snapshot brings nothing.
+            return;
+        }
+        if !matches!(self.role, Role::Follower(_)) {
+            self.become_follower(self.hard_state.current_term, None);
+        }
+        self.terms.reset(meta.last);
+        self.cache = Cache::default();
+        self.writes.reset(meta.last);
+        self.configurations = Configurations::new(&meta);
+        self.commit_index = meta.last.index;
+        self.applying = Applying::new(meta.last.index);
+        self.fetches.clear();
+        self.effects.push(Effect::Restore(meta.last));
+        self.snapshot = meta;
+    }
+
+    /// What a snapshot covers is committed, hence in the leader's log: it matches that far.
+    fn acknowledge_snapshot(&mut self) {
+        let matched = self.snapshot.last.index;
+        if let Role::Follower(follower) = &mut self.role {
+            follower.matched = follower.matched.max(matched);
+            follower.unanswered.get_or_insert(Echo { read_seq: 0, sent_at: Time::ZERO });
+        }
+    }
+}

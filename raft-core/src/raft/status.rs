@@ -1,0 +1,86 @@
+//! What a node's consensus looks like from outside, for operators and tests.
+
+use std::time::Duration;
+
+use super::{Raft, Role, RoleName};
+use crate::progress::ProgressState;
+use crate::types::{EntryId, HardState, LogIndex, NodeId};
+
+/// A picture of one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// This node.
+    pub id: NodeId,
+    /// Its role.
+    pub role: RoleName,
+    /// Who leads, as far as it knows.
+    pub leader: Option<NodeId>,
+    /// Term, vote, cluster.
+    pub hard_state: HardState,
+    /// The entry before the first one in the log.
+    pub base: EntryId,
+    /// Last entry appended.
+    pub last: EntryId,
+    /// Last entry durable here.
+    pub durable_index: LogIndex,
+    /// Last entry known to be committed.
+    pub commit_index: LogIndex,
+    /// Last entry of the newest snapshot.
+    pub snapshot: EntryId,
+    /// A leader's view of the other members; empty elsewhere.
+    pub peers: Vec<PeerStatus>,
+}
+
+/// How one peer stands in its leader's eyes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerStatus {
+    /// The peer.
+    pub id: NodeId,
+    /// Last entry known to be durable there.
+    pub match_index: LogIndex,
+    /// Next entry to send.
+    pub next_index: LogIndex,
+    /// `probe`, `replicate` or `snapshot`.
+    pub state: &'static str,
+    /// Time since it was last heard from.
+    pub silent_for: Duration,
+}
+
+impl Raft {
+    /// A picture of this moment.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let peers = match &self.role {
+            Role::Leader(leader) => leader.progress.iter().map(|(&id, progress)| PeerStatus {
+                id,
+                match_index: progress.match_index,
+                next_index: progress.next_index,
+                state: match progress.state {
+                    ProgressState::Probe { .. } => "probe",
+                    ProgressState::Replicate(_) => "replicate",
+                    ProgressState::Snapshot { .. } => "snapshot",
+                },
+                silent_for: self.now.saturating_since(progress.heard_at),
+            }),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
+                return self.status_without(Vec::new());
+            }
+        };
+        self.status_without(peers.collect())
+    }
+
+    fn status_without(&self, peers: Vec<PeerStatus>) -> Status {
+        Status {
+            id: self.id,
+            role: self.role(),
+            leader: self.leader_id(),
+            hard_state: self.hard_state,
+            base: self.terms.base(),
+            last: self.terms.last(),
+            durable_index: self.writes.durable_last(),
+            commit_index: self.commit_index,
+            snapshot: self.snapshot.last,
+            peers,
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What this node has asked its disk to keep, and what of it is durable.
+//!
+//! One write is open at a time and takes in all that a batch of inputs changes; [`Writes::take`] closes it. The queue of
+//! closed writes then says what may be vouched for.
+//!
+//! Invariant (durable-prefix): every entry at or before [`Writes::durable_last`] is on disk exactly as in memory: a
+//! pending truncation lowers it at once, and only a completion raises it.
+//! Invariant (term-before-entries): a write's term is never below that of its entries, because the store makes the hard
+//! state durable first.
+
+use std::collections::VecDeque;
+
+use crate::block::Block;
+use crate::storage::Write;
+use crate::types::{EntryId, HardState, LogIndex, WriteId};
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Writes {
+    open: Option<Write>,
+    /// Entries behind this one are on disk otherwise than in memory until the open write is durable.
+    open_cut: Option<LogIndex>,
+    last_closed: WriteId,
+    pending: VecDeque<Pending>,
+    completed: WriteId,
+    hard_state: HardState,
+    hard_state_write: WriteId,
+    durable_last: LogIndex,
+}
+
+/// What one closed write does to the durable state.
+#[derive(Clone, Debug)]
+struct Pending {
+    id: WriteId,
+    hard_state: Option<HardState>,
+    /// As `open_cut`, for this write.
+    cut: Option<LogIndex>,
+    /// Last entry once it is durable, if it touches the log.
+    last: Option<LogIndex>,
+}
+
+impl Writes {
+    /// Nothing pending: all of `hard_state` and the log through `last` is durable.
+    pub(crate) const fn new(hard_state: HardState, last: LogIndex) -> Self {
+        Self {
+            open: None,
+            open_cut: None,
+            last_closed: WriteId(0),
+            pending: VecDeque::new(),
+            completed: WriteId(0),
+            hard_state,
+            hard_state_write: WriteId(0),
+            durable_last: last,
+        }
+    }
+
+    fn open(&mut self) -> &mut Write {
+        let id = self.last_closed.next();
+        self.open.get_or_insert_with(|| Write { id, ..Write::default() })
+    }
+
+    /// Remembers a term, vote or cluster.
+    pub(crate) fn set_hard_state(&mut self, hard_state: HardState) {
+        let open = self.open();
+        open.hard_state = Some(hard_state);
+        self.hard_state_write = open.id;
+    }
+
+    /// Appends a block behind what is there.
+    pub(crate) fn append(&mut self, block: Block) {
+        self.open().append.push(block);
+    }
+
+    /// Forgets `from` and what follows.
+    pub(crate) fn truncate(&mut self, from: LogIndex) {
+        let open = self.open();
+        while let Some(block) = open.append.pop() {
+            if block.last_index() < from {
+                open.append.push(block);
+                return;
+            }
+            if block.first_index() < from {
+                open.append.push(block.slice(block.first_index(), from.prev()));
+                return;
+            }
+        }
+        // A log that is reset in this same write has nothing on disk to cut.
+        if open.reset.is_none() {
+            open.truncate_from = Some(open.truncate_from.map_or(from, |earlier| earlier.min(from)));
+        }
+        self.cut(from.prev());
+    }
+
+    /// Forgets the whole log; it starts again after `base`.
+    pub(crate) fn reset(&mut self, base: EntryId) {
+        let open = self.open();
+        open.append.clear();
+        open.truncate_from = None;
+        open.reset = Some(base);
+        self.cut(LogIndex::ZERO);
+    }
+
+    fn cut(&mut self, keeps: LogIndex) {
+        self.open_cut = Some(self.open_cut.map_or(keeps, |cut| cut.min(keeps)));
+        self.durable_last = self.durable_last.min(keeps);
+    }
+
+    /// Closes the open write; `last` is the last entry of the log in memory.
+    pub(crate) fn take(&mut self, last: LogIndex) -> Option<Write> {
+        let write = self.open.take()?;
+        let touches_log = write.reset.is_some() || write.truncate_from.is_some() || !write.append.is_empty();
+        self.pending.push_back(Pending {
+            id: write.id,
+            hard_state: write.hard_state,
+            cut: self.open_cut.take(),
+            last: touches_log.then_some(last),
+        });
+        self.last_closed = write.id;
+        Some(write)
+    }
+
+    /// Takes note that `id` and all before it are durable. Whether that is news.
+    pub(crate) fn complete(&mut self, id: WriteId) -> bool {
+        if id <= self.completed || id > self.last_closed {
+            return false;
+        }
+        self.completed = id;
+        while let Some(write) = self.pending.pop_front_if(|write| write.id <= id) {
+            self.hard_state = write.hard_state.unwrap_or(self.hard_state);
+            self.durable_last = write.last.unwrap_or(self.durable_last);
+        }
+        let cuts = self.pending.iter().filter_map(|write| write.cut).chain(self.open_cut);
+        self.durable_last = cuts.fold(self.durable_last, LogIndex::min);
+        true
+    }
+
+    /// Term, vote and cluster as a restart would find them.
+    pub(crate) const fn durable_hard_state(&self) -> HardState {
+        self.hard_state
+    }
+
+    /// Last entry that is durable and as in memory.
+    pub(crate) const fn durable_last(&self) -> LogIndex {
+        self.durable_last
+    }
+
+    /// The write that carries the newest hard state.
+    pub(crate) const fn hard_state_write(&self) -> WriteId {
+        self.hard_state_write
+    }
+
+    /// Whether `id` and all before it are durable.
+    pub(crate) fn is_durable(&self, id: WriteId) -> bool {
+        id <= self.completed
+    }
+}
+
+#[cfg(test)]
+mod tests;
