@@ -31,6 +31,9 @@ pub enum ProposeError {
     /// It may or may not have been applied: this node lost track of it.
     #[error("propose: outcome unknown")]
     Unknown,
+    /// Not applied: this node is shutting down. Ask another one.
+    #[error("propose: the node is stopping")]
+    Stopped,
     /// Not applied: the node is a member of a cluster already.
     #[error("initialize: the node has a log already (its last entry is {last})")]
     AlreadyInitialized {
@@ -55,6 +58,9 @@ pub enum ReadError {
         /// Reads that wait.
         waiting: usize,
     },
+    /// This node is shutting down. Ask another one.
+    #[error("read: the node is stopping")]
+    Stopped,
 }
 
 fn leader_text(leader: Option<NodeId>) -> String {

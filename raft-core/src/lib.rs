@@ -3,12 +3,15 @@ pub mod block;
 mod cache;
 pub mod configuration;
 mod configurations;
+pub mod driver;
 mod effect;
 pub mod error;
 pub mod fs;
 mod held;
 mod input;
 pub mod message;
+#[cfg(feature = "node")]
+pub mod node;
 mod options;
 mod progress;
 pub mod quorum;
@@ -30,6 +33,7 @@ mod writes;
 
 pub use block::{Block, BlockBuilder, EntryKind};
 pub use configuration::Configuration;
+pub use driver::Driver;
 pub use effect::Effect;
 pub use error::{Halt, ProposeError, ReadError};
 pub use input::{Input, Ticket};

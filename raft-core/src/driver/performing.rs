@@ -1,0 +1,190 @@
+//! One effect, one call; one event, one input.
+
+use super::proposals::Fate;
+use super::{Applied, Driver, Outcome};
+use crate::effect::Effect;
+use crate::error::{Halt, ProposeError};
+use crate::input::{Input, Ticket};
+use crate::message::Message;
+use crate::snapshot::SnapshotOffer;
+use crate::state_machine::StateMachine;
+use crate::storage::{LogEvent, LogStore, SnapshotEvent, SnapshotStore};
+use crate::time::Time;
+use crate::transport::{Transport, TransportEvent};
+use crate::types::{EntryId, NodeId, Term};
+
+impl<L, T, S, M> Driver<L, T, S, M>
+where
+    L: LogStore,
+    T: Transport,
+    S: SnapshotStore,
+    M: StateMachine,
+{
+    pub(super) fn perform(&mut self, now: Time, effect: Effect) {
+        match effect {
+            Effect::Write(write) => self.log.submit(write),
+            Effect::Send { to, message } => self.send(now, to, message),
+            Effect::Read(request) => self.log.read(request),
+            Effect::Apply(blocks) => self.applier.push(blocks),
+            Effect::Restore(at) => {
+                self.applier.push_restore(at);
+                for ticket in self.proposals.hidden_by(at.index) {
+                    self.outcomes.push(Outcome::Proposal { ticket, result: Err(ProposeError::Unknown) });
+                }
+            }
+            Effect::Compact { through } => self.log.compact(through),
+            Effect::Proposed { outcome, .. } => self.proposed(outcome),
+            Effect::ReadReady { ticket, outcome: Ok(index) } => self.reads.push_back((index, ticket)),
+            Effect::ReadReady { ticket, outcome: Err(error) } => {
+                self.outcomes.push(Outcome::Read { ticket, result: Err(error) });
+            }
+            Effect::SendSnapshot { to, term } => self.send_snapshot(now, to, term),
+            Effect::AcceptSnapshot { transfer, offer } => {
+                let sink = self.snapshots.sink(&offer);
+                self.transport.accept_snapshot(transfer, sink);
+            }
+            Effect::RefuseSnapshot { transfer } => self.transport.refuse_snapshot(transfer),
+            Effect::PublishSnapshot(info) => self.snapshots.publish(info),
+            Effect::Halt(halt) => {
+                self.halt.get_or_insert(halt);
+            }
+        }
+    }
+
+    fn send(&mut self, now: Time, to: NodeId, message: Message) {
+        // Lost entries have to be sent again; whatever else is lost is said again anyway.
+        let entries = matches!(message, Message::AppendEntries(_));
+        if self.transport.send(to, message).is_err() && entries {
+            self.raft.step(now, Input::Unreachable(to));
+        }
+    }
+
+    fn proposed(&mut self, outcome: Result<EntryId, ProposeError>) {
+        let Some(tickets) = self.submitted.pop_front() else { return };
+        match outcome {
+            Ok(first) => self.proposals.appended(first, tickets),
+            Err(error) => self.outcomes.extend(tickets.into_iter().map(|ticket| refused(ticket, error))),
+        }
+    }
+
+    fn send_snapshot(&mut self, now: Time, to: NodeId, term: Term) {
+        match self.snapshots.source() {
+            Some((info, source)) => self.transport.send_snapshot(to, SnapshotOffer { term, info }, source),
+            None => self.raft.step(now, Input::SnapshotSent { to, complete: false }),
+        }
+    }
+
+    pub(super) fn on_log(&mut self, now: Time, event: LogEvent) {
+        match event {
+            LogEvent::Durable(id) => self.raft.step(now, Input::Durable(id)),
+            LogEvent::Read { id, answer } => self.raft.step(now, Input::LogRead { id, answer }),
+            LogEvent::Failed(reason) => {
+                self.halt.get_or_insert(Halt::LogFailed(reason));
+            }
+        }
+    }
+
+    pub(super) fn on_snapshot(&mut self, now: Time, event: SnapshotEvent) {
+        match event {
+            SnapshotEvent::Created(info) => {
+                self.applier.snapshot_done();
+                self.raft.step(now, Input::SnapshotCreated(info.meta));
+            }
+            SnapshotEvent::Published(info) => self.raft.step(now, Input::SnapshotPublished(Some(info))),
+            SnapshotEvent::Failed { received, reason, .. } => {
+                self.snapshot_failure = Some(reason);
+                if received {
+                    self.raft.step(now, Input::SnapshotPublished(None));
+                } else {
+                    self.applier.snapshot_done();
+                }
+            }
+        }
+    }
+
+    pub(super) fn on_transport(&mut self, now: Time, event: TransportEvent) {
+        let input = match event {
+            TransportEvent::Message { from, message } => Input::Message { from, message },
+            TransportEvent::Unreachable { peer } => Input::Unreachable(peer),
+            TransportEvent::Greeted { cluster_id } => Input::Greeted(cluster_id),
+            TransportEvent::SnapshotOffered { from, transfer, offer } => {
+                Input::SnapshotOffered { from, transfer, offer }
+            }
+            TransportEvent::SnapshotReceived { from, offer, complete } => {
+                Input::SnapshotReceived { from, offer, complete }
+            }
+            TransportEvent::SnapshotSent { to, complete, .. } => Input::SnapshotSent { to, complete },
+        };
+        self.raft.step(now, input);
+    }
+
+    /// Applies a budget's worth. Whether anything was.
+    pub(super) fn apply(&mut self, now: Time) -> bool {
+        if self.halt.is_some() {
+            return false;
+        }
+        let Self { applier, proposals, outcomes, .. } = self;
+        let applied = applier.run(|id, reply| {
+            if !proposals.is_empty() {
+                decide(proposals, outcomes, id, reply);
+            }
+        });
+        if let Some((at, view)) = self.applier.freeze_if_due() {
+            self.snapshots.create(self.raft.snapshot_meta(at), view);
+        }
+        match applied {
+            Ok(Some(through)) => {
+                self.raft.step(now, Input::Applied(through));
+                true
+            }
+            Ok(None) => false,
+            Err(halt) => {
+                self.halt.get_or_insert(halt);
+                false
+            }
+        }
+    }
+
+    pub(super) fn release_reads(&mut self) {
+        if self.applier.state().is_none() {
+            return;
+        }
+        let applied = self.applier.applied().index;
+        while let Some((index, ticket)) = self.reads.pop_front_if(|(index, _)| *index <= applied) {
+            self.outcomes.push(Outcome::Read { ticket, result: Ok(index) });
+        }
+    }
+
+    pub(super) fn tell_transport(&mut self) {
+        let cluster = self.raft.hard_state().cluster_id;
+        if let Some(cluster_id) = cluster.filter(|_| cluster != self.told_cluster) {
+            self.transport.set_cluster(cluster_id);
+            self.told_cluster = cluster;
+        }
+        if self.raft.configuration() != self.told_configuration.as_ref() {
+            self.told_configuration = self.raft.configuration().cloned();
+            if let Some(configuration) = &self.told_configuration {
+                self.transport.set_configuration(configuration);
+            }
+        }
+    }
+}
+
+const fn refused<R>(ticket: Ticket, error: ProposeError) -> Outcome<R> {
+    Outcome::Proposal { ticket, result: Err(error) }
+}
+
+/// The entry `id` is committed and applied: settles the proposals at its index.
+fn decide<R>(proposals: &mut super::Proposals, outcomes: &mut Vec<Outcome<R>>, id: EntryId, reply: R) {
+    let mut reply = Some(reply);
+    while let Some(fate) = proposals.decided_by(id) {
+        match fate {
+            Fate::Committed(ticket) => {
+                if let Some(reply) = reply.take() {
+                    outcomes.push(Outcome::Proposal { ticket, result: Ok(Applied { id, reply }) });
+                }
+            }
+            Fate::Displaced(id, ticket) => outcomes.push(refused(ticket, ProposeError::NotApplied { id })),
+        }
+    }
+}

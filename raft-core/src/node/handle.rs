@@ -1,0 +1,261 @@
+//! The handle by which an application uses its node.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::configuration::Configuration;
+use crate::driver::Applied;
+use crate::error::{ProposeError, ReadError};
+use crate::raft::{RoleName, Status};
+use crate::state_machine::StateMachine;
+use crate::types::{ClusterId, EntryId, LogIndex, NodeId, Term};
+
+/// A command to propose: `head` and `body` one after the other. Both are copied once, into the batch's payload.
+#[derive(Clone, Debug, Default)]
+pub struct Command {
+    /// What the service puts in front (session, time): small.
+    pub head: SmallVec<[u8; 48]>,
+    /// The client's bytes.
+    pub body: Bytes,
+}
+
+impl From<Bytes> for Command {
+    fn from(body: Bytes) -> Self {
+        Self { head: SmallVec::new(), body }
+    }
+}
+
+/// How fresh a read must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Consistency {
+    /// It sees every write that was acknowledged before it began. Only a leader can serve it, after asking a quorum.
+    Linearizable,
+    /// It sees what this node has applied, which may be behind.
+    Serializable,
+}
+
+/// What [`NodeHandle::observe`] watches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// This node's role.
+    pub role: RoleName,
+    /// Its term.
+    pub term: Term,
+    /// Who leads, as far as it knows.
+    pub leader: Option<NodeId>,
+    /// The cluster it belongs to.
+    pub cluster_id: Option<ClusterId>,
+    /// The configuration in force.
+    pub configuration: Option<Arc<Configuration>>,
+    /// As a leader: whether an entry of its own term is committed.
+    pub own_term_committed: bool,
+}
+
+/// A picture of the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// Its consensus.
+    pub raft: Status,
+    /// Last entry applied.
+    pub applied: EntryId,
+}
+
+pub(super) type ProposalDone<M> =
+    Box<dyn FnOnce(Result<Applied<<M as StateMachine>::Reply>, ProposeError>) + Send>;
+pub(super) type ReadDone<M> = Box<dyn FnOnce(Result<(&M, EntryId), ReadError>) + Send>;
+
+/// What a handle asks of the loop.
+pub(super) enum Request<M: StateMachine> {
+    Propose(Command, ProposalDone<M>),
+    Read(Consistency, ReadDone<M>),
+    Initialize(Configuration, ProposalDone<M>),
+    Status(oneshot::Sender<NodeStatus>),
+    TriggerSnapshot,
+    Shutdown,
+}
+
+/// Talks to a node. Cheap to clone; the node lives on when all handles are gone.
+pub struct NodeHandle<M: StateMachine> {
+    requests: mpsc::Sender<Request<M>>,
+    observed: watch::Receiver<Observation>,
+    applied: watch::Receiver<LogIndex>,
+}
+
+impl<M: StateMachine> Clone for NodeHandle<M> {
+    fn clone(&self) -> Self {
+        Self {
+            requests: self.requests.clone(),
+            observed: self.observed.clone(),
+            applied: self.applied.clone(),
+        }
+    }
+}
+
+impl<M: StateMachine> fmt::Debug for NodeHandle<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeHandle").field("observed", &*self.observed.borrow()).finish_non_exhaustive()
+    }
+}
+
+impl<M: StateMachine> NodeHandle<M> {
+    pub(super) const fn new(
+        requests: mpsc::Sender<Request<M>>,
+        observed: watch::Receiver<Observation>,
+        applied: watch::Receiver<LogIndex>,
+    ) -> Self {
+        Self { requests, observed, applied }
+    }
+
+    /// Founds a cluster of `configuration`, which lists this node. On one node only; the others join by being greeted.
+    /// Returns when the configuration is committed.
+    ///
+    /// # Errors
+    /// [`ProposeError::AlreadyInitialized`] or [`ProposeError::Stopped`]: nothing was done.
+    /// [`ProposeError::Unknown`]: the node stopped meanwhile.
+    pub async fn initialize(&self, configuration: Configuration) -> Result<EntryId, ProposeError> {
+        let (done, outcome) = oneshot::channel();
+        let done: ProposalDone<M> = Box::new(move |result| answer(done, result.map(|applied| applied.id)));
+        self.requests
+            .send(Request::Initialize(configuration, done))
+            .await
+            .map_err(|_| ProposeError::Stopped)?;
+        outcome.await.unwrap_or(Err(ProposeError::Unknown))
+    }
+
+    /// Proposes a command; returns its reply once it is committed and applied here.
+    ///
+    /// Dropping the future does not take the proposal back.
+    ///
+    /// # Errors
+    /// [`ProposeError`]; each variant says whether the command may have been applied.
+    pub async fn propose(&self, command: impl Into<Command>) -> Result<Applied<M::Reply>, ProposeError> {
+        let (done, outcome) = oneshot::channel();
+        self.submit(command.into(), move |result| answer(done, result)).await;
+        outcome.await.unwrap_or(Err(ProposeError::Unknown))
+    }
+
+    /// Proposes several commands, which keep their order; returns when the last one has its outcome.
+    pub async fn propose_batch(
+        &self,
+        commands: Vec<Command>,
+    ) -> Vec<Result<Applied<M::Reply>, ProposeError>> {
+        let mut outcomes = Vec::with_capacity(commands.len());
+        for command in commands {
+            let (done, outcome) = oneshot::channel();
+            self.submit(command, move |result| answer(done, result)).await;
+            outcomes.push(outcome);
+        }
+        let mut results = Vec::with_capacity(outcomes.len());
+        for outcome in outcomes {
+            results.push(outcome.await.unwrap_or(Err(ProposeError::Unknown)));
+        }
+        results
+    }
+
+    /// As [`propose`](Self::propose), for servers: `done` runs on the node's task, exactly once, and must be quick.
+    /// Waits only while the node's queue is full.
+    pub async fn submit(
+        &self,
+        command: Command,
+        done: impl FnOnce(Result<Applied<M::Reply>, ProposeError>) + Send + 'static,
+    ) {
+        if let Err(mpsc::error::SendError(request)) =
+            self.requests.send(Request::Propose(command, Box::new(done))).await
+        {
+            refuse(request);
+        }
+    }
+
+    /// Runs `look` on the applied state and returns its answer.
+    ///
+    /// # Errors
+    /// [`ReadError`], for linearizable reads on a node that does not lead, or any read on one that stops.
+    pub async fn read<R: Send + 'static>(
+        &self,
+        consistency: Consistency,
+        look: impl FnOnce(&M) -> R + Send + 'static,
+    ) -> Result<R, ReadError> {
+        let (done, outcome) = oneshot::channel();
+        self.submit_read(consistency, move |state| answer(done, state.map(|(state, _)| look(state)))).await;
+        outcome.await.unwrap_or(Err(ReadError::Stopped))
+    }
+
+    /// As [`read`](Self::read), for servers: `done` runs on the node's task, exactly once, with the state and the last
+    /// entry it includes, and must be quick.
+    pub async fn submit_read(
+        &self,
+        consistency: Consistency,
+        done: impl FnOnce(Result<(&M, EntryId), ReadError>) + Send + 'static,
+    ) {
+        let request = Request::Read(consistency, Box::new(done));
+        if let Err(mpsc::error::SendError(request)) = self.requests.send(request).await {
+            refuse(request);
+        }
+    }
+
+    /// The index that a linearizable read beginning now must have applied.
+    ///
+    /// # Errors
+    /// [`ReadError`]: ask the leader.
+    pub async fn read_index(&self) -> Result<LogIndex, ReadError> {
+        let (done, outcome) = oneshot::channel();
+        self.submit_read(Consistency::Linearizable, move |state| {
+            answer(done, state.map(|(_, applied)| applied.index));
+        })
+        .await;
+        outcome.await.unwrap_or(Err(ReadError::Stopped))
+    }
+
+    /// Returns when everything through `index` is applied here.
+    ///
+    /// # Errors
+    /// [`ReadError::Stopped`]: the node ended before.
+    pub async fn wait_applied(&self, index: LogIndex) -> Result<(), ReadError> {
+        let mut applied = self.applied.clone();
+        applied.wait_for(|applied| *applied >= index).await.map_err(|_| ReadError::Stopped)?;
+        Ok(())
+    }
+
+    /// Role, term, leader and configuration, whenever one of them changes.
+    #[must_use]
+    pub fn observe(&self) -> watch::Receiver<Observation> {
+        self.observed.clone()
+    }
+
+    /// A picture of this moment; `None` once the node has stopped.
+    pub async fn status(&self) -> Option<NodeStatus> {
+        let (answer, status) = oneshot::channel();
+        self.requests.send(Request::Status(answer)).await.ok()?;
+        status.await.ok()
+    }
+
+    /// Takes a snapshot soon.
+    pub async fn trigger_snapshot(&self) {
+        // A node that has stopped takes none.
+        drop(self.requests.send(Request::TriggerSnapshot).await);
+    }
+
+    /// Ends the node. Proposals and reads that wait are refused; the task returned by `start` ends.
+    pub async fn shutdown(&self) {
+        // A node that has stopped is what was asked for.
+        drop(self.requests.send(Request::Shutdown).await);
+    }
+}
+
+/// Whoever asked may have given up waiting; then nobody needs the answer.
+pub(super) fn answer<T>(asker: oneshot::Sender<T>, value: T) {
+    let _ = asker.send(value);
+}
+
+/// Answers a request that came too late.
+pub(super) fn refuse<M: StateMachine>(request: Request<M>) {
+    match request {
+        Request::Propose(_, done) | Request::Initialize(_, done) => done(Err(ProposeError::Stopped)),
+        Request::Read(_, done) => done(Err(ReadError::Stopped)),
+        Request::Status(_) | Request::TriggerSnapshot | Request::Shutdown => {}
+    }
+}
