@@ -152,7 +152,7 @@ pub enum SnapshotEvent {
 /// * None of the calls waits for a disk, except through the objects that are handed out, on the caller's thread.
 pub trait SnapshotStore {
     /// The newest published snapshot.
-    fn latest(&self) -> Option<&SnapshotInfo>;
+    fn latest(&self) -> Option<SnapshotInfo>;
 
     /// Writes, verifies and publishes `view` in the background; [`SnapshotEvent::Created`] or `Failed` follows. One at
     /// a time; a further call waits its turn.

@@ -1,1 +1,13 @@
 //! A simulated world, invariant checkers and conformance suites.
+pub mod draw;
+pub mod log_store_suite;
+pub mod sim_fs;
+pub mod sim_log;
+pub mod sim_snapshots;
+pub mod snapshot_store_suite;
+pub mod suite;
+pub mod world;
+
+pub use sim_fs::SimFs;
+pub use sim_log::SimLog;
+pub use sim_snapshots::SimSnapshots;

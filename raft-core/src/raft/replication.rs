@@ -167,8 +167,9 @@ impl Raft {
         let Some(progress) = leader.progress.get_mut(&to) else { return };
         let ProgressState::Snapshot { retry_at } = &mut progress.state else { return };
         if complete {
-            // Its acknowledgement ends the wait; it may need a while to install what it has received.
-            *retry_at = now + election_timeout * 20;
+            // Its acknowledgement ends the wait. If that is lost, or comes late because installing takes long, a second
+            // offer costs little: who is still installing turns it down, who is done acknowledges.
+            *retry_at = now + election_timeout * 2;
         } else {
             progress.probe();
             progress.state = ProgressState::Probe { retry_at: Some(now + election_timeout) };

@@ -50,12 +50,14 @@ impl Raft {
         let current = offer.term >= self.hard_state.current_term
             && self.hard_state.cluster_id.is_some()
             && self.follow(from, offer.term);
-        let wanted = offer.info.meta.last.index > self.commit_index && self.installing.is_none();
-        if current && wanted {
+        let behind = offer.info.meta.last.index > self.commit_index;
+        if current && behind && self.installing.is_none() {
             self.installing = Some(Installing::Receiving(offer.info.clone()));
-            self.effects.push(Effect::AcceptSnapshot { transfer, offer });
-        } else {
-            self.effects.push(Effect::RefuseSnapshot { transfer });
+            return self.effects.push(Effect::AcceptSnapshot { transfer, offer });
+        }
+        self.effects.push(Effect::RefuseSnapshot { transfer });
+        if current && !behind {
+            self.acknowledge_committed();
         }
     }
 
@@ -95,7 +97,7 @@ impl Raft {
         } else {
             self.restart_from(meta);
         }
-        self.acknowledge_snapshot();
+        self.acknowledge_committed();
     }
 
     /// `[Raft Figure 13, 7 and 8]`: "Discard the entire log. Reset state machine using snapshot contents (and load
@@ -119,11 +121,10 @@ impl Raft {
         self.snapshot = meta;
     }
 
-    /// What a snapshot covers is committed, hence in the leader's log: it matches that far.
-    fn acknowledge_snapshot(&mut self) {
-        let matched = self.snapshot.last.index;
+    /// What is committed is in every later leader's log (`[Raft §5.4]`, Leader Completeness): the logs match that far.
+    fn acknowledge_committed(&mut self) {
         if let Role::Follower(follower) = &mut self.role {
-            follower.matched = follower.matched.max(matched);
+            follower.matched = follower.matched.max(self.commit_index);
             follower.unanswered.get_or_insert(Echo { read_seq: 0, sent_at: Time::ZERO });
         }
     }

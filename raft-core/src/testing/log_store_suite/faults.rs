@@ -1,0 +1,79 @@
+//! Failing syncs and rotten payloads.
+
+use super::script::{block, hard_state, payload, write};
+use super::session::Session;
+use super::{Checked, LogFailure, LogHarness, LogSentence};
+use crate::storage::{LogEvent, ReadFailure, Write};
+use crate::testing::sim_fs::PowerLoss;
+use crate::testing::suite::{Crash, Leaves};
+use crate::types::LogIndex;
+
+/// Checks, and says what the harness could not do.
+pub(super) fn check<H: LogHarness>(fresh: &mut impl FnMut() -> H) -> Result<Vec<LogSentence>, LogFailure> {
+    let mut skipped = Vec::new();
+    if !failed_sync(Session::open("a failed sync", fresh())?)? {
+        skipped.push(LogSentence::Poisoned);
+    }
+    if fresh().damage(b"no such payload").is_none() {
+        skipped.push(LogSentence::Verified);
+        return Ok(skipped);
+    }
+    for index in [1, 5, 8] {
+        rot(Session::open(format!("a rotten payload in entry {index}"), fresh())?, index)?;
+    }
+    Ok(skipped)
+}
+
+fn failed_sync<H: LogHarness>(mut session: Session<H>) -> Result<bool, LogFailure> {
+    session.submit(Write { hard_state: Some(hard_state(1, 1)), append: vec![block(1, 1, 5)], ..write() });
+    session.settle()?;
+    if !session.fail_next_sync() {
+        return Ok(false);
+    }
+    session.submit(Write { append: vec![block(1, 6, 9)], ..write() });
+    session.submit(Write { hard_state: Some(hard_state(2, 2)), append: vec![block(2, 10, 11)], ..write() });
+    let events = session.run()?;
+    if !matches!(events[..], [LogEvent::Failed(_)]) || session.queued.len() != 2 {
+        let found =
+            format!("after a failed sync it reports {events:?}, and {} writes not", session.queued.len());
+        return Err(session.failure(LogSentence::Poisoned, found));
+    }
+    session.submit(Write { append: vec![block(2, 12, 12)], ..write() });
+    let events = session.run()?;
+    if !events.is_empty() || session.queued.len() != 3 {
+        let found = format!("after Failed it reports {events:?}, and {} writes not", session.queued.len());
+        return Err(session.failure(LogSentence::Poisoned, found));
+    }
+    let crash = Crash { after: 0, leaves: Leaves::Medium(PowerLoss::NothingUnsynced) };
+    session.crash(crash)?;
+    Ok(true)
+}
+
+/// The store may refuse to open, or name the entry when it is read, or know its bytes from elsewhere.
+fn rot<H: LogHarness>(mut session: Session<H>, index: u64) -> Checked {
+    session.submit(Write { hard_state: Some(hard_state(1, 1)), append: vec![block(1, 1, 5)], ..write() });
+    session.settle()?;
+    // What follows tells rot from a write that a crash cut short.
+    for first in [6, 11, 16] {
+        session.submit(Write { append: vec![block(1, first, first + 4)], ..write() });
+        session.settle()?;
+    }
+    let Ok(recovered) =
+        session.try_reopen(|harness| harness.damage(&payload(1, index)).is_some_and(|copies| copies > 0))?
+    else {
+        return Ok(());
+    };
+    session.expect_recovered(&recovered)?;
+    for from in [1, index] {
+        let request = session.ask(from, 20, usize::MAX);
+        match session.answer(&request)? {
+            Err(ReadFailure::Damaged { index: named, .. }) if named == LogIndex(index) => {}
+            Ok(blocks) if blocks.iter().all(|block| block.verify().is_ok()) => {}
+            other => {
+                let found = format!("read {request:?} over rotten entry {index} is answered by {other:?}");
+                return Err(session.failure(LogSentence::Verified, found));
+            }
+        }
+    }
+    Ok(())
+}

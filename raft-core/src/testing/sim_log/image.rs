@@ -1,0 +1,230 @@
+//! What a simulated log holds on its medium: a value that survives crashes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::block::{Block, BlockError, EntryKind, TermRun};
+use crate::configuration::Configuration;
+use crate::storage::{ReadFailure, ReadRequest, Recovered, Write};
+use crate::types::{EntryId, HardState, LogIndex, Term};
+
+/// Hard state and entries. Cheap to clone: blocks share their bytes.
+///
+/// Invariant (contiguous): the first block starts after `base`, each other one after the block before it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogImage {
+    /// Term, vote and cluster.
+    pub hard_state: HardState,
+    base: EntryId,
+    blocks: VecDeque<Block>,
+}
+
+/// Which part of a write survived a crash that struck while it was under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Its hard state only.
+    HardState,
+    /// All but its entries after the first so many.
+    Entries(usize),
+}
+
+impl LogImage {
+    /// The entry before the first one.
+    #[must_use]
+    pub const fn base(&self) -> EntryId {
+        self.base
+    }
+
+    /// The last entry; [`base`](Self::base) if there is none.
+    #[must_use]
+    pub fn last(&self) -> EntryId {
+        self.blocks.back().map_or(self.base, Block::last_id)
+    }
+
+    /// The blocks, first to last.
+    pub fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.blocks.iter()
+    }
+
+    /// Term of the entry at `index`, `base` included; `None` if it is not there.
+    #[must_use]
+    pub fn term_at(&self, index: LogIndex) -> Option<Term> {
+        if index == self.base.index {
+            return Some(self.base.term);
+        }
+        let runs = self.block_of(index)?.runs();
+        Some(runs[runs.partition_point(|run| run.first <= index) - 1].term)
+    }
+
+    /// Carries out a whole write.
+    ///
+    /// # Panics
+    /// If it truncates at or before the base, or leaves a gap: whoever made the write broke the contract.
+    pub fn apply(&mut self, write: &Write) {
+        self.apply_part(write, Part::Entries(usize::MAX));
+    }
+
+    /// Carries out a part of a write.
+    ///
+    /// # Panics
+    /// As [`apply`](Self::apply).
+    pub fn apply_part(&mut self, write: &Write, part: Part) {
+        let Part::Entries(mut left) = part else {
+            let survives = write.hard_state.filter(|_| part == Part::HardState);
+            self.hard_state = survives.unwrap_or(self.hard_state);
+            return;
+        };
+        self.hard_state = write.hard_state.unwrap_or(self.hard_state);
+        if let Some(base) = write.reset {
+            (self.base, self.blocks) = (base, VecDeque::new());
+        }
+        if let Some(from) = write.truncate_from {
+            self.truncate_from(from);
+        }
+        for block in &write.append {
+            let count = block.entry_count().min(left);
+            if count == 0 {
+                return;
+            }
+            self.append(block.slice(block.first_index(), block.first_index().plus(count as u64).prev()));
+            left -= count;
+        }
+    }
+
+    fn truncate_from(&mut self, from: LogIndex) {
+        assert!(from > self.base.index, "truncate from {from}, but the log starts after {}", self.base);
+        while self.last().index >= from {
+            let block = self.blocks.pop_back().expect("the last entry lies after the base");
+            if block.first_index() < from {
+                self.blocks.push_back(block.slice(block.first_index(), from.prev()));
+            }
+        }
+    }
+
+    fn append(&mut self, block: Block) {
+        let last = self.last();
+        assert_eq!(block.first_index(), last.index.next(), "appended entries leave a gap after {last}");
+        self.blocks.push_back(block);
+    }
+
+    /// Drops the entries through `through` (inclusive), as far as there are any.
+    pub fn compact(&mut self, through: LogIndex) {
+        let through = through.min(self.last().index);
+        let Some(term) = self.term_at(through) else { return };
+        while let Some(block) = self.blocks.pop_front() {
+            if block.last_index() > through {
+                let from = block.first_index().max(through.next());
+                self.blocks.push_front(block.slice(from, block.last_index()));
+                break;
+            }
+        }
+        self.base = EntryId::new(term, through);
+    }
+
+    /// Answers a read with the entries that are there: none if `from` lies after the last one.
+    ///
+    /// # Errors
+    /// [`ReadFailure`], as its variants say.
+    pub fn read(&self, request: &ReadRequest) -> Result<Vec<Block>, ReadFailure> {
+        if request.from <= self.base.index {
+            return Err(ReadFailure::Compacted { first: self.base.index.next() });
+        }
+        let (mut answer, mut left) = (Vec::new(), request.max_bytes);
+        let start = self.blocks.partition_point(|block| block.last_index() < request.from);
+        for block in self.blocks.range(start..) {
+            let from = block.first_index().max(request.from);
+            let through = block.last_index().min(request.through);
+            if from > through {
+                break;
+            }
+            let mut slice = block.slice(from, through);
+            if slice.encoded_bytes() > left {
+                if !answer.is_empty() {
+                    break;
+                }
+                slice = cut_to(&slice, left);
+            }
+            slice.verify().map_err(damaged)?;
+            let stops_here = slice.last_index() < through;
+            left = left.saturating_sub(slice.encoded_bytes());
+            answer.push(slice);
+            if stops_here {
+                break;
+            }
+        }
+        Ok(answer)
+    }
+
+    /// What a node that starts on this image knows.
+    ///
+    /// # Panics
+    /// If a configuration entry cannot be decoded.
+    #[must_use]
+    pub fn recovered(&self) -> Recovered {
+        let mut runs: Vec<TermRun> = Vec::new();
+        for run in self.blocks.iter().flat_map(Block::runs) {
+            if runs.last().is_none_or(|last| last.term != run.term) {
+                runs.push(*run);
+            }
+        }
+        let entries = self.blocks.iter().flat_map(Block::entries);
+        let configurations = entries.filter(|entry| entry.kind == EntryKind::Configuration).map(|entry| {
+            let decoded = Configuration::decode(entry.payload);
+            (entry.id.index, decoded.expect("the simulation damages no configurations"))
+        });
+        Recovered {
+            hard_state: self.hard_state,
+            base: self.base,
+            last: self.last(),
+            configurations: configurations.collect(),
+            runs,
+        }
+    }
+
+    /// Lets the payload of the entry at `index` rot: flips its first bit. Whether there was such an entry with a
+    /// payload.
+    pub fn damage(&mut self, index: LogIndex) -> bool {
+        let Some(block) = self.block_of(index) else { return false };
+        let before = block.entries().take_while(|entry| entry.id.index < index);
+        let start: usize = before.map(|entry| entry.payload.len()).sum();
+        if block.entries().find(|entry| entry.id.index == index).is_none_or(|entry| entry.payload.is_empty())
+        {
+            return false;
+        }
+        let mut payload = block.payload().to_vec();
+        payload[start] ^= 1;
+        let rotten = Block::from_parts(block.header(), block.table().clone(), payload.into());
+        let at = self.blocks.partition_point(|block| block.last_index() < index);
+        self.blocks[at] = rotten.expect("the same lengths as before");
+        true
+    }
+
+    fn block_of(&self, index: LogIndex) -> Option<&Block> {
+        let at = self.blocks.partition_point(|block| block.last_index() < index);
+        self.blocks.get(at).filter(|block| block.first_index() <= index)
+    }
+}
+
+/// As many first entries of `block` as fit `max_bytes`, at least one.
+fn cut_to(block: &Block, max_bytes: usize) -> Block {
+    let first = block.first_index();
+    let head = |entries: u64| block.slice(first, first.plus(entries).prev());
+    let (mut fits, mut exceeds) = (1, block.entry_count() as u64 + 1);
+    while exceeds - fits > 1 {
+        let middle = fits.midpoint(exceeds);
+        let bound = if head(middle).encoded_bytes() <= max_bytes { &mut fits } else { &mut exceeds };
+        *bound = middle;
+    }
+    head(fits)
+}
+
+fn damaged(error: BlockError) -> ReadFailure {
+    let index = match &error {
+        BlockError::PayloadChecksum { id, .. } => id.index,
+        other => unreachable!("verify reports nothing but checksums: {other}"),
+    };
+    ReadFailure::Damaged { index, reason: Arc::new(error) }
+}
