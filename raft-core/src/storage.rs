@@ -106,8 +106,10 @@ pub struct Recovered {
 ///   a prefix of the queue (the last one in part: its hard state without its entries, or its first entries only).
 /// * **Errors.** A failed write or sync poisons the store: it reports [`LogEvent::Failed`] once, nothing durable after
 ///   it, and never retries a sync.
-/// * **Reads** answer with entries of submitted writes that are durable; each payload is verified. A read that races
-///   with a truncation may answer old entries: the core compares terms.
+/// * **Reads** answer with entries of submitted writes that are durable; each payload is verified. The answer holds all
+///   of the range that is there (past the durable end: what there is, perhaps nothing) unless `max_bytes` ends it
+///   before; its first entry may exceed `max_bytes`. A read that races with a truncation may answer old entries: the
+///   core compares terms.
 /// * **Compaction** drops entries `..=through` when it suits the store; a published snapshot covers them.
 /// * None of the calls waits for a disk.
 pub trait LogStore {

@@ -1,6 +1,8 @@
-//! Randomness by counter: a draw depends on its seed, stream and number alone, never on how many draws came before.
+//! Randomness by counter: a draw depends on its seed, stream and number alone, never on how many draws came
+//! before.
 //!
-//! So a fault can be taken out of a failing run without shifting every later choice, which is what makes runs shrink.
+//! So a fault can be taken out of a failing run without shifting every later choice, which is what makes runs
+//! shrink.
 
 use crate::rng::Rng;
 

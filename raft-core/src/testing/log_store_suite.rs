@@ -21,19 +21,21 @@ use super::suite::{Crash, Passed, SuiteFailure};
 use crate::snapshot::SnapshotMeta;
 use crate::storage::{LogEvent, LogStore, Recovered, StoreError};
 
-/// How the suite handles one implementation. A harness stands for one medium, empty at first; the suite asks for many.
+/// How the suite handles one implementation. A harness stands for one medium, empty at first; the suite asks for
+/// many.
 pub trait LogHarness {
     /// The implementation.
     type Store: LogStore;
 
-    /// Opens the store on the medium as it is, with the newest published snapshot. The suite has given back the store
-    /// that was open before.
+    /// Opens the store on the medium as it is, with the newest published snapshot. The suite has given back the
+    /// store that was open before.
     ///
     /// # Errors
     /// The store refuses to open.
     fn open(&mut self, floor: &SnapshotMeta) -> Result<(Self::Store, Recovered), StoreError>;
 
-    /// Lets the store work until it has nothing left to do, or has failed; the events since the last call, in order.
+    /// Lets the store work until it has nothing left to do, or has failed; the events since the last call, in
+    /// order.
     fn run(&mut self, store: &mut Self::Store) -> Vec<LogEvent>;
 
     /// Closes an idle store in good order.
@@ -41,9 +43,9 @@ pub trait LogHarness {
         drop(store);
     }
 
-    /// Lets the store work as [`run`](Self::run) does, but for `crash.after` operations on its medium only; then its
-    /// process dies, and the medium holds what `crash.leaves` says. The events until then. `None` if the harness
-    /// cannot do that: the suite then skips what needs it.
+    /// Lets the store work as [`run`](Self::run) does, but for `crash.after` operations on its medium only; then
+    /// its process dies, and the medium holds what `crash.leaves` says. The events until then. `None` if the
+    /// harness cannot do that: the suite then skips what needs it.
     fn crash(&mut self, store: Self::Store, crash: Crash) -> Option<Vec<LogEvent>> {
         let _ = (store, crash);
         None

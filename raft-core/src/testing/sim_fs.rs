@@ -1,20 +1,21 @@
 //! A file system in memory that forgets at a power cut what was not synced, and fails where a test says so.
 //!
 //! The model, as far as programs written to POSIX may rely on it:
-//! * Bytes go to a cache. Of what was written since the file's last sync, each sector of 512 bytes survives a power
-//!   cut on its own, whole, not at all or (if asked for) cut short; so does the file's length.
-//! * A name made, moved or removed is one effect that survives on its own until its folder is synced. A moved name is
-//!   the old one or the new one. A synced file whose name was never synced may be gone; so may a folder.
-//! * A failed sync leaves the medium as it was and the pages clean: the next sync succeeds and makes nothing durable.
+//! * Bytes go to a cache. Of what was written since the file's last sync, each sector of 512 bytes survives a
+//!   power cut on its own, whole, not at all or (if asked for) cut short; so does the file's length.
+//! * A name made, moved or removed is one effect that survives on its own until its folder is synced. A moved
+//!   name is the old one or the new one. A synced file whose name was never synced may be gone; so may a folder.
+//! * A failed sync leaves the medium as it was and the pages clean: the next sync succeeds and makes nothing
+//!   durable.
 //!
 //! A test runs a program, reads [`operations`](SimFs::operations), and runs it again with
-//! [`crash_at`](SimFs::crash_at) each of them; then recovers from each of [`power_losses`](SimFs::power_losses). By
-//! [`suppress_sync`](SimFs::suppress_sync) for each of [`sync_sites`](SimFs::sync_sites) it shows that every sync in
-//! the code is needed.
+//! [`crash_at`](SimFs::crash_at) each of them; then recovers from each of [`power_losses`](SimFs::power_losses).
+//! By [`suppress_sync`](SimFs::suppress_sync) for each of [`sync_sites`](SimFs::sync_sites) it shows that every
+//! sync in the code is needed.
 //!
-//! Not modelled: two unsynced writes to one sector of which the first alone survives; sparse files (a file takes as
-//! many bytes as its length); `..` in paths; moved or removed folders. A move to another folder is durable when both
-//! are synced.
+//! Not modelled: two unsynced writes to one sector of which the first alone survives; sparse files (a file takes
+//! as many bytes as its length); `..` in paths; moved or removed folders. A move to another folder is durable when
+//! both are synced.
 
 mod disk;
 mod faults;
@@ -81,15 +82,15 @@ impl SimFs {
         self.disk().faults.log().to_vec()
     }
 
-    /// From operation `number` (counted from 0) on, itself included, nothing happens any more: each call fails with
-    /// [`Crashed`].
+    /// From operation `number` (counted from 0) on, itself included, nothing happens any more: each call fails
+    /// with [`Crashed`].
     pub fn crash_at(&self, number: u64) {
         let faults = &mut self.disk().faults;
         (faults.crash_at, faults.cuts_write) = (Some(number), false);
     }
 
-    /// As [`crash_at`](Self::crash_at), but if the operation is a write, its first bytes, as many as the seed says,
-    /// are in the cache.
+    /// As [`crash_at`](Self::crash_at), but if the operation is a write, its first bytes, as many as the seed
+    /// says, are in the cache.
     pub fn crash_during(&self, number: u64) {
         let faults = &mut self.disk().faults;
         (faults.crash_at, faults.cuts_write) = (Some(number), true);
@@ -142,8 +143,8 @@ impl SimFs {
         PowerLoss::choices(disk.unsynced().len(), disk.seed)
     }
 
-    /// The disk as it is found after the process was killed while the machine lives on, without faults or locks: the
-    /// cache is whole, and what was unsynced still is.
+    /// The disk as it is found after the process was killed while the machine lives on, without faults or locks:
+    /// the cache is whole, and what was unsynced still is.
     #[must_use]
     pub fn kill(&self) -> Self {
         Self::over(self.disk().after_kill(), self.sites.clone())

@@ -1,8 +1,9 @@
 //! A log store in memory whose durability is a decision of the simulated world.
 //!
 //! The driver submits writes; they queue. The world completes them, one or many at a time, when its simulated disk
-//! says so; it answers reads likewise. At a crash it decides what survives of the queue, and opens the next store on
-//! the surviving [`LogImage`]. The image is also what a durability oracle compares outgoing acknowledgements with.
+//! says so; it answers reads likewise. At a crash it decides what survives of the queue, and opens the next store
+//! on the surviving [`LogImage`]. The image is also what a durability oracle compares outgoing acknowledgements
+//! with.
 //!
 //! The queues are as long as the driver lets them grow; the store adds no bound of its own.
 
@@ -84,8 +85,8 @@ impl SimLog {
         self.state().reads.len()
     }
 
-    /// Makes the oldest `count` writes durable, all if there are fewer, and says so once: as one sync does. Returns
-    /// the newest of them.
+    /// Makes the oldest `count` writes durable, all if there are fewer, and says so once: as one sync does.
+    /// Returns the newest of them.
     pub fn complete_writes(&self, count: usize) -> Option<WriteId> {
         let mut state = self.state();
         let count = if state.poisoned { 0 } else { count.min(state.writes.len()) };

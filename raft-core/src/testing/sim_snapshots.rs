@@ -1,7 +1,7 @@
 //! A snapshot store in memory that publishes when the simulated world says so.
 //!
-//! The driver asks for snapshots to be created or published; the jobs queue. The world completes or fails them one by
-//! one. At a crash it decides whether the job under way took effect, and opens the next store on the surviving
+//! The driver asks for snapshots to be created or published; the jobs queue. The world completes or fails them one
+//! by one. At a crash it decides whether the job under way took effect, and opens the next store on the surviving
 //! [`SnapshotImage`]. What was received and not published is lost then; within one process it is resumed.
 //!
 //! The queue is as long as the driver lets it grow. Of received snapshots the store keeps the newest only.
@@ -99,8 +99,8 @@ impl State {
 }
 
 impl SimSnapshots {
-    /// Opens the store that `image` holds; the second part names the snapshots that failed verification and were set
-    /// aside. Events go to `sink`, during the calls of the world.
+    /// Opens the store that `image` holds; the second part names the snapshots that failed verification and were
+    /// set aside. Events go to `sink`, during the calls of the world.
     #[must_use]
     pub fn open(mut image: SnapshotImage, sink: Sink<SnapshotEvent>) -> (Self, Vec<SnapshotInfo>) {
         let set_aside = image.set_aside_damaged();
@@ -142,7 +142,8 @@ impl SimSnapshots {
         while self.complete_next() {}
     }
 
-    /// What a crash leaves; if `completes`, the job under way has just taken effect. This store is dead from now on.
+    /// What a crash leaves; if `completes`, the job under way has just taken effect. This store is dead from now
+    /// on.
     #[must_use]
     pub fn crash(&self, completes: bool) -> SnapshotImage {
         let mut state = lock(&self.state);

@@ -15,7 +15,8 @@ use std::fmt;
 use super::suite::{Crash, Passed, SuiteFailure};
 use crate::storage::{SnapshotEvent, SnapshotStore, StoreError};
 
-/// How the suite handles one implementation. A harness stands for one medium, empty at first; the suite asks for many.
+/// How the suite handles one implementation. A harness stands for one medium, empty at first; the suite asks for
+/// many.
 ///
 /// Snapshots of the suite are some 10 KiB: the store must be set up with chunks of at most 2 KiB.
 pub trait SnapshotHarness {
@@ -36,10 +37,10 @@ pub trait SnapshotHarness {
         drop(store);
     }
 
-    /// Calls `work`, which hands the store something to do, and lets the store do it as [`run`](Self::run) does, but
-    /// for `crash.after` operations on its medium only, those inside `work` included; then its process dies, and the
-    /// medium holds what `crash.leaves` says. The events until then. `None` if the harness cannot do that: the suite
-    /// then skips what needs it.
+    /// Calls `work`, which hands the store something to do, and lets the store do it as [`run`](Self::run) does,
+    /// but for `crash.after` operations on its medium only, those inside `work` included; then its process dies,
+    /// and the medium holds what `crash.leaves` says. The events until then. `None` if the harness cannot do that:
+    /// the suite then skips what needs it.
     fn crash(
         &mut self,
         store: Self::Store,

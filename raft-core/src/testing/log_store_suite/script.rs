@@ -18,7 +18,8 @@ pub(super) fn hard_state(term: u64, vote: u64) -> HardState {
     HardState { cluster_id: Some(ClusterId(0xC1)), current_term: Term(term), voted_for: NodeId::new(vote) }
 }
 
-/// Entries of `term` at `from..=through`, in one block. Payloads of all lengths up to more than a page; no two alike.
+/// Entries of `term` at `from..=through`, in one block. Payloads of all lengths up to more than a page; no two
+/// alike.
 pub(super) fn block(term: u64, from: u64, through: u64) -> Block {
     let mut builder = BlockBuilder::new();
     for index in from..=through {

@@ -266,8 +266,8 @@ impl<H: LogHarness> Session<H> {
         Ok(recovered)
     }
 
-    /// Crashes the store, opens it again, and takes what it recovers as the truth if the contract allows it. `None` if
-    /// the harness cannot crash; else whether all writes had been reported durable before.
+    /// Crashes the store, opens it again, and takes what it recovers as the truth if the contract allows it.
+    /// `None` if the harness cannot crash; else whether all writes had been reported durable before.
     pub(super) fn crash(&mut self, crash: Crash) -> Result<Option<bool>, LogFailure> {
         let store = self.store.take().expect("a store is open between two calls of the session");
         let Some(events) = self.harness.crash(store, crash) else { return Ok(None) };

@@ -250,7 +250,8 @@ impl Disk {
         Self { files, names, ..self.after_kill() }
     }
 
-    /// The disk after the process died, as the next process finds it: the cache lives on, and so does what is unsynced.
+    /// The disk after the process died, as the next process finds it: the cache lives on, and so does what is
+    /// unsynced.
     pub(super) fn after_kill(&self) -> Self {
         Self { faults: self.faults.for_next_process(), locked: BTreeSet::new(), ..self.clone() }
     }

@@ -13,7 +13,8 @@ use crate::testing::draw::draw_below;
 pub enum OperationKind {
     /// [`Fs::create_dir_all`](crate::fs::Fs::create_dir_all), when a folder was missing.
     CreateDir,
-    /// [`Fs::create_new`](crate::fs::Fs::create_new), and [`Fs::lock`](crate::fs::Fs::lock) of a file not there yet.
+    /// [`Fs::create_new`](crate::fs::Fs::create_new), and [`Fs::lock`](crate::fs::Fs::lock) of a file not there
+    /// yet.
     CreateFile,
     /// [`Fs::rename`](crate::fs::Fs::rename).
     Rename,

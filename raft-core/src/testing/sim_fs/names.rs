@@ -35,7 +35,8 @@ type Entries = BTreeMap<Node, BTreeMap<String, Node>>;
 
 /// All folders of a disk.
 ///
-/// Invariant (names): `cached` is `durable` with the changes of `pending` made in order, unless a folder sync failed.
+/// Invariant (names): `cached` is `durable` with the changes of `pending` made in order, unless a folder sync
+/// failed.
 #[derive(Clone)]
 pub(super) struct Names {
     cached: Entries,
@@ -101,7 +102,8 @@ impl Names {
         self.durable.clone_from(&self.cached);
     }
 
-    /// The folders after a power cut that leaves the pending changes of which `survives` (called in order) says so.
+    /// The folders after a power cut that leaves the pending changes of which `survives` (called in order) says
+    /// so.
     pub(super) fn after_power_cut(&self, mut survives: impl FnMut() -> bool) -> Self {
         let mut durable = self.durable.clone();
         for change in &self.pending {

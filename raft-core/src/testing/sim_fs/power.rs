@@ -35,7 +35,7 @@ const SINGLED_OUT: usize = 32;
 
 impl PowerLoss {
     /// Choices that cover `effects` effects well: every subset if they are few (plus torn ones), else nothing,
-    /// everything, single ones kept and lost, and random subsets. At most 85.
+    /// everything, single ones kept and lost, and random subsets. At most 82.
     #[must_use]
     pub fn choices(effects: usize, seed: u64) -> Vec<Self> {
         let torn = |count| (0..count).map(move |number| Self::Torn(draw(seed, 2, number)));

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::panic::Location;
 
-/// A call of [`File::sync_data`](crate::fs::File::sync_data) or [`Fs::sync_dir`](crate::fs::Fs::sync_dir) in the code
-/// under test: file, line and column.
+/// A call of [`File::sync_data`](crate::fs::File::sync_data) or [`Fs::sync_dir`](crate::fs::Fs::sync_dir) in the
+/// code under test: file, line and column.
 pub type SyncSite = &'static Location<'static>;
 
 /// Belongs to the code, not to a disk: shared by all disks that come from one another.

@@ -292,8 +292,8 @@ impl<H: SnapshotHarness> Session<H> {
         self.open_again()
     }
 
-    /// Crashes the store while it does `work`, and opens it again. `None` if the harness cannot crash; else the events
-    /// before the crash.
+    /// Crashes the store while it does `work`, and opens it again. `None` if the harness cannot crash; else the
+    /// events before the crash.
     pub(super) fn crash(
         &mut self,
         crash: Crash,

@@ -152,8 +152,8 @@ pub struct Checker {
     /// Per node: terms of its log as last seen, from index 1.
     seen: Vec<BTreeMap<LogIndex, Term>>,
     commits: Vec<LogIndex>,
-    /// Identity of each committed entry, from index 1.
-    committed: Vec<EntryId>,
+    /// Identity of each committed entry, from index 1, and the term of the node that first called it committed.
+    committed: Vec<(EntryId, Term)>,
     canon: Canon,
     cluster_id: Option<ClusterId>,
     proposed: BTreeSet<Ticket>,
@@ -229,7 +229,10 @@ impl Checker {
             None => self.leaders.insert(term, second),
         };
         let base = raft.status().base.index;
-        for &committed in self.committed.iter().filter(|id| id.index > base) {
+        // What was committed in this term or later need not be there: votes may have been long under way.
+        let earlier =
+            self.committed.iter().filter(|(id, committed_in)| id.index > base && *committed_in < term);
+        for &(committed, _) in earlier {
             let found = raft.term_at(committed.index);
             if found != Some(committed.term) {
                 let what = "leads";
@@ -284,7 +287,7 @@ impl Checker {
             let found = raft.term_at(index);
             let entry = EntryId::new(found.unwrap_or_default(), index);
             let known = usize::try_from(index.0 - 1).ok().and_then(|at| self.committed.get(at)).copied();
-            if let Some(committed) = known {
+            if let Some((committed, _)) = known {
                 if committed != entry {
                     let what = "commits";
                     return Err(Violation::CommittedEntryMissing {
@@ -302,7 +305,7 @@ impl Checker {
                 let (node, nodes) = (raft.id(), nodes.len());
                 return Err(Violation::CommittedTooEarly { at, node, entry, holders, nodes });
             }
-            self.committed.push(entry);
+            self.committed.push((entry, raft.hard_state().current_term));
         }
         Ok(())
     }
