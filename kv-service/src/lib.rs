@@ -1,1 +1,20 @@
-//! TBD
+//! The replicated key-value store: its state machine and its server.
+//!
+//! * [`store`]: the state machine, multi-version and exactly-once.
+//! * `server`: the client port, over [`kv_client::protocol`].
+//! * `bootstrap`: how a fresh node comes into a cluster.
+//! * [`clock`]: cluster time.
+//! * `data_folder`: what is on disk, and how it is opened.
+//! * [`daemon`]: all of it put together; `kvd` is its program.
+mod bootstrap;
+pub mod clock;
+pub mod config;
+pub mod daemon;
+mod data_folder;
+pub mod logging;
+mod server;
+pub mod store;
+
+/// Newest cluster version that this program speaks: gates new encodings of entries. A cluster runs at the lowest of its
+/// members' versions.
+pub const CLUSTER_VERSION: u32 = 1;

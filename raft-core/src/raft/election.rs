@@ -27,9 +27,13 @@ impl Raft {
 
     /// Asks whether a campaign would succeed, so that a node that cannot win disturbs nobody. `[Ongaro §9.6]`
     fn pre_campaign(&mut self) {
+        let follower = match &self.role {
+            Role::Follower(follower) | Role::PreCandidate(PreCandidate { follower, .. }) => follower.clone(),
+            Role::Candidate(_) | Role::Leader(_) => Follower::new(None),
+        };
         self.leave_role();
         self.leader_contact = None;
-        self.role = Role::PreCandidate(PreCandidate { votes: Votes::default() });
+        self.role = Role::PreCandidate(PreCandidate { votes: Votes::default(), follower });
         let term = self.hard_state.current_term.next();
         for (to, message) in self.vote_requests(term, true, false) {
             self.send(to, message);
@@ -173,6 +177,11 @@ impl Raft {
         }
         match &mut self.role {
             Role::Follower(follower) if !new_term => follower.leader = leader.or(follower.leader),
+            // The leader lives after all, or the others think so: how far the logs match need not be learned again.
+            Role::PreCandidate(candidate) if !new_term => {
+                let follower = Follower { leader, ..candidate.follower.clone() };
+                self.role = Role::Follower(follower);
+            }
             _ => {
                 let led = self.leave_role();
                 self.role = Role::Follower(Follower::new(leader));

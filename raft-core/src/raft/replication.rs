@@ -127,9 +127,12 @@ impl Raft {
         let Some(progress) = leader.progress.get_mut(&from) else { return };
         let stale = match &progress.state {
             ProgressState::Probe { .. } => prev_index != progress.next_index.prev(),
-            ProgressState::Replicate(_) => prev_index <= progress.match_index,
+            ProgressState::Replicate(_) => false,
             ProgressState::Snapshot { .. } => true,
         };
+        // What it has acknowledged no honest follower refuses. One that has lost it gets no further question at once: the
+        // answer would be the same.
+        let stale = stale || prev_index <= progress.match_index;
         if stale {
             return;
         }

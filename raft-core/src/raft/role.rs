@@ -47,6 +47,8 @@ impl Follower {
 #[derive(Clone, Debug)]
 pub(super) struct PreCandidate {
     pub(super) votes: Votes,
+    /// What it learned as a follower of this term: asking does not leave the term, so it still holds.
+    pub(super) follower: Follower,
 }
 
 #[derive(Clone, Debug)]

@@ -5,7 +5,31 @@
 mod log_stores;
 #[cfg(test)]
 #[cfg(feature = "testing")]
+mod paper_5_1;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod paper_5_2;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod paper_5_3;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod paper_5_3_pace;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod paper_5_4;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod paper_6;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod paper_7;
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod simulation;
 #[cfg(test)]
 #[cfg(feature = "testing")]
 mod snapshot_stores;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod support;

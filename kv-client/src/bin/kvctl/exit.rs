@@ -1,0 +1,111 @@
+//! Errors as messages and exit codes.
+
+use std::io;
+use std::process::ExitCode;
+
+use kv_client::{Cause, Error, Rejection};
+
+/// The part of the help that scripts are written by.
+pub(crate) const HELP: &str = "\
+Exit codes:
+  0    done
+  1    another error
+  2    wrong usage
+  3    the key does not exist
+  4    the condition failed; nothing changed
+  5    unavailable; certainly not applied
+  6    outcome unknown; applied once or not at all
+  8    data damaged: nodes differ in the state they applied
+  130  interrupted";
+
+/// A key that had to be there.
+#[derive(Debug, thiserror::Error)]
+#[error("key \"{}\" does not exist", .0.escape_ascii())]
+pub(crate) struct KeyNotFound(pub(crate) Vec<u8>);
+
+/// Arguments that do not go together.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(pub(crate) &'static str);
+
+/// The user pressed Ctrl-C.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted; what was under way may be done or not")]
+pub(crate) struct Interrupted;
+
+/// Why a command failed, as far as its exit code is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    Other = 1,
+    Usage = 2,
+    KeyNotFound = 3,
+    ConditionFailed = 4,
+    Unavailable = 5,
+    OutcomeUnknown = 6,
+    Damaged = 8,
+    Interrupted = 130,
+}
+
+impl From<Kind> for ExitCode {
+    fn from(kind: Kind) -> Self {
+        Self::from(kind as u8)
+    }
+}
+
+/// Prints an error and what to do about it; gives the exit code.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    if is_broken_pipe(error) {
+        // Whoever read the output has seen enough.
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("error: {error:#}");
+    if let Some(hint) = hint(error) {
+        eprintln!("hint: {hint}");
+    }
+    kind(error).into()
+}
+
+/// What kind of failure an error is, whatever context was put around it.
+pub(crate) fn kind(error: &anyhow::Error) -> Kind {
+    if find::<KeyNotFound>(error).is_some() {
+        return Kind::KeyNotFound;
+    }
+    if find::<Usage>(error).is_some() {
+        return Kind::Usage;
+    }
+    if find::<Interrupted>(error).is_some() {
+        return Kind::Interrupted;
+    }
+    match find::<Error>(error) {
+        Some(Error::Rejected(Rejection::ConditionFailed { .. })) => Kind::ConditionFailed,
+        Some(Error::NotApplied(Cause::Invalid(_)) | Error::Rejected(_)) | None => Kind::Other,
+        Some(Error::NotApplied(_)) => Kind::Unavailable,
+        Some(Error::Unknown(_)) => Kind::OutcomeUnknown,
+        Some(_) => Kind::Other,
+    }
+}
+
+fn hint(error: &anyhow::Error) -> Option<&'static str> {
+    match find::<Error>(error)? {
+        Error::NotApplied(Cause::DeadlinePassed { .. }) => {
+            Some("kvctl status shows which nodes answer and who leads; --timeout waits longer")
+        }
+        Error::NotApplied(Cause::TooManySessions { .. }) => {
+            Some("programs that end without closing their client leave sessions behind")
+        }
+        Error::Unknown(_) => Some("look with kvctl get before you write again: it may be applied by now"),
+        Error::Rejected(Rejection::ConditionFailed { .. }) => {
+            Some("kvctl get KEY -o json shows the value and its mod_revision")
+        }
+        _ => None,
+    }
+}
+
+fn find<E: std::error::Error + 'static>(error: &anyhow::Error) -> Option<&E> {
+    error.chain().find_map(|cause| cause.downcast_ref())
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    find::<io::Error>(error).is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,154 @@
+//! One request, sent until a node serves it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
+
+use super::Client;
+use super::node::Node;
+use super::trial::Trial;
+use crate::connection::{Answered, Failed};
+use crate::error::{Error, Problem};
+use crate::protocol::{Answer, Body, HelloRefusal, Leader, Refusal};
+use crate::store::Response;
+
+/// Whom to ask.
+#[derive(Debug)]
+pub(super) enum Route {
+    /// The leader, once found.
+    Leader,
+    /// This node.
+    Node(Arc<Node>),
+}
+
+/// What to do after an attempt failed.
+enum Next {
+    /// Ask the leader, whom the node named.
+    Follow(Leader),
+    /// Ask another node.
+    Elsewhere,
+    /// Ask the same node.
+    Again,
+    /// Nothing helps.
+    GiveUp,
+}
+
+impl Client {
+    /// Asks for something that changes nothing.
+    pub(super) async fn ask<T>(
+        &self,
+        trial: &mut Trial,
+        route: &Route,
+        body: &Body,
+        view: impl Fn(Answer, Bytes) -> Result<T, Problem>,
+    ) -> Result<Response<T>, Error> {
+        self.perform(trial, route, body, &Bytes::new(), view).await
+    }
+
+    /// Sends a request until a node answers it; `view` takes the answer and the tail of its frame.
+    pub(super) async fn perform<T>(
+        &self,
+        trial: &mut Trial,
+        route: &Route,
+        body: &Body,
+        tail: &Bytes,
+        view: impl Fn(Answer, Bytes) -> Result<T, Problem>,
+    ) -> Result<Response<T>, Error> {
+        let is_write = matches!(body, Body::Write { .. });
+        loop {
+            let deadline = trial.attempt(self.cluster.options().attempt_timeout)?;
+            let node = match route {
+                Route::Leader => self.cluster.leader_or_next(),
+                Route::Node(node) => Arc::clone(node),
+            };
+            let next = match self.send(&node, body, tail, deadline).await {
+                Ok(Answered { reply, tail }) => match reply.result {
+                    Ok(answer) => {
+                        if matches!(route, Route::Leader) {
+                            self.cluster.leads(&node);
+                        }
+                        let value = view(answer, tail).map_err(|problem| {
+                            trial.failed(&node, problem, is_write);
+                            trial.refused()
+                        })?;
+                        let (revision, term, index) = (reply.revision, reply.term, reply.index);
+                        return Ok(Response { value, revision, term, index });
+                    }
+                    Err(refusal) => {
+                        let next = after_refusal(&refusal);
+                        let maybe_applied = is_write && refusal.may_be_applied();
+                        trial.failed(&node, Problem::Refused(refusal), maybe_applied);
+                        next
+                    }
+                },
+                Err(Failed { sent, problem }) => {
+                    let next = after_problem(&problem);
+                    trial.failed(&node, problem, is_write && sent);
+                    next
+                }
+            };
+            self.turn(trial, route, &node, next).await?;
+        }
+    }
+
+    /// Sends a request to a node, once.
+    pub(super) async fn send(
+        &self,
+        node: &Arc<Node>,
+        body: &Body,
+        tail: &Bytes,
+        deadline: Instant,
+    ) -> Result<Answered, Failed> {
+        let connection = match timeout_at(deadline, node.connection(&self.cluster)).await {
+            Ok(dialed) => dialed.map_err(Failed::unsent)?,
+            Err(_elapsed) => {
+                return Err(Failed::unsent(Problem::ConnectTimeout(self.cluster.options().connect_timeout)));
+            }
+        };
+        connection.call(body.clone(), tail.clone(), deadline).await
+    }
+
+    /// Turns to the node to ask next, at the time to ask it.
+    async fn turn(
+        &self,
+        trial: &mut Trial,
+        route: &Route,
+        node: &Arc<Node>,
+        next: Next,
+    ) -> Result<(), Error> {
+        match (route, next) {
+            (_, Next::GiveUp) => return Err(trial.refused()),
+            (Route::Leader, Next::Follow(leader)) => {
+                self.cluster.follow(&leader);
+                trial.pause_before_redirect().await;
+                return Ok(());
+            }
+            (Route::Leader, Next::Elsewhere) => self.cluster.doubt(node),
+            (Route::Leader, Next::Again) | (Route::Node(_), _) => {}
+        }
+        trial.pause().await;
+        Ok(())
+    }
+}
+
+fn after_refusal(refusal: &Refusal) -> Next {
+    match refusal {
+        Refusal::NotLeader { leader: Some(leader) } => Next::Follow(leader.clone()),
+        Refusal::Busy => Next::Again,
+        Refusal::BadRequest(_) => Next::GiveUp,
+        Refusal::NotLeader { leader: None }
+        | Refusal::NoLeader
+        | Refusal::NotApplied(_)
+        | Refusal::Unknown(_)
+        | Refusal::RevisionNotReached { .. } => Next::Elsewhere,
+    }
+}
+
+/// Credentials are those of the cluster: what one node says of them, each would.
+fn after_problem(problem: &Problem) -> Next {
+    match problem {
+        Problem::HelloRefused(HelloRefusal::Credentials { .. }) => Next::GiveUp,
+        _ => Next::Elsewhere,
+    }
+}

@@ -1,0 +1,271 @@
+//! `kvd run`: stores, network, consensus, clients, put together and taken down again.
+//!
+//! Order of a start: ports are bound before anything in the data folder is created or changed; then the folder is
+//! locked, opened and checked against the command line and the peers; only then threads and tasks start. So whatever
+//! prevents a start leaves the folder as it was.
+//!
+//! One current-thread runtime carries sockets, consensus and apply; the stores have threads of their own.
+
+mod error;
+mod peers;
+
+use std::convert::Infallible;
+use std::future::{Future, pending};
+use std::sync::Arc;
+use std::time::Duration;
+
+use raft_core::driver::Parts;
+use raft_core::node::{self, NodeHandle, NodeTask};
+use raft_net::connector::{Connector, TcpConnector, TcpListener};
+use raft_net::{Local, NetTransport};
+use tokio::runtime::Builder;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+pub use error::{RunError, StartError};
+
+use crate::bootstrap::join_cluster;
+use crate::clock::{self, ClusterClock};
+use crate::config::{Address, Config};
+pub use crate::data_folder::FolderError;
+use crate::data_folder::{DataFolder, Opened};
+use crate::server::{self, Server, Service};
+use crate::store::Store;
+
+/// How long clients may wait for answers under way when the node is asked to stop.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
+/// How long they may take to read the last answers.
+const FAREWELL_PATIENCE: Duration = Duration::from_millis(500);
+/// How long work in the background may go on after that.
+const BACKGROUND_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Runs a node until it gets SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`RunError`]: it could not start, or had to stop.
+pub fn run(config: Config) -> Result<(), RunError> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::Runtime)?;
+    let result = runtime.block_on(async {
+        let signals = Signals::new().map_err(StartError::Signals)?;
+        let ports = Ports::bind(&config).await?;
+        let daemon = Daemon::start(config, ports).await?;
+        daemon.serve(signals).await
+    });
+    runtime.shutdown_timeout(BACKGROUND_PATIENCE);
+    result
+}
+
+/// What asks the process to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// The name of the next one.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// The ports, bound.
+struct Ports {
+    client: TcpListener,
+    peer: TcpListener,
+}
+
+impl Ports {
+    async fn bind(config: &Config) -> Result<Self, StartError> {
+        let bind = |port: &'static str, address: &Address| {
+            let address = address.clone();
+            async move {
+                let bound = TcpListener::bind(address.as_str()).await;
+                bound.map_err(|source| StartError::Listen { port, address, source })
+            }
+        };
+        Ok(Self {
+            client: bind("client", &config.client_listen).await?,
+            peer: bind("peer", &config.peer_listen).await?,
+        })
+    }
+}
+
+/// A node that runs.
+struct Daemon {
+    node: NodeHandle<Store>,
+    task: NodeTask,
+    server: Server,
+    clients: TcpListener,
+    stopping: watch::Sender<bool>,
+    clock: ClusterClock,
+    /// What a node that belongs to no cluster yet has to do.
+    joining: Option<Joining>,
+    /// Released when all else has ended.
+    _folder: DataFolder,
+}
+
+struct Joining {
+    local: Local,
+    note: watch::Sender<Option<String>>,
+}
+
+impl Daemon {
+    async fn start(config: Config, ports: Ports) -> Result<Self, StartError> {
+        let folder = DataFolder::lock(&config.dir)?;
+        let (sinks, events) = node::channels();
+        let opened = folder.open(&config.log, &sinks)?;
+        let local = local(&config, &opened);
+        refuse_other_member(&config, &opened)?;
+        let connector: Arc<dyn Connector> = Arc::new(TcpConnector);
+        peers::refuse_other_cluster(&config.dir, &local, &connector).await?;
+
+        announce(&config, &opened, &local);
+        let node_id = opened.node_id;
+        let (recovered, log, snapshots) = opened.start().map_err(StartError::Threads)?;
+        let log_stats = log.stats();
+        let transport_options =
+            raft_net::Options { jitter_seed: rand::random(), ..raft_net::Options::default() };
+        let listener = Box::new(ports.peer);
+        let transport =
+            NetTransport::start(local.clone(), transport_options, connector, listener, sinks.transport);
+        let parts = Parts {
+            id: node_id,
+            options: config.raft,
+            policy: config.snapshots,
+            seed: rand::random(),
+            recovered,
+            log,
+            transport,
+            snapshots,
+            state_machine: Store::new(),
+        };
+        let (node, task) = node::start(parts, events)?;
+
+        let (stopping, stop) = watch::channel(false);
+        let (note_sender, note) = watch::channel(None);
+        let clock = ClusterClock::default();
+        let service = Service::new(server::Parts {
+            node: node.clone(),
+            local: local.clone(),
+            log: log_stats,
+            note,
+            clock: clock.clone(),
+            request_timeout: config.request_timeout,
+            stopping: stop.clone(),
+        });
+        let joining = local.cluster_id.is_none().then_some(Joining { local, note: note_sender });
+        let server = Server::new(service, stop);
+        Ok(Self { node, task, server, clients: ports.client, stopping, clock, joining, _folder: folder })
+    }
+
+    /// Serves until a signal or a failure.
+    async fn serve(mut self, mut signals: Signals) -> Result<(), RunError> {
+        let attendance = attend(self.node.clone(), self.clock, self.joining);
+        let signal = tokio::select! {
+            ended = &mut self.task => return Err(RunError::of(ended)),
+            signal = signals.next() => signal,
+            never = self.server.accept(&mut self.clients) => match never {},
+            never = attendance => match never {},
+        };
+        tracing::info!("{signal}: stopping");
+        drop(self.clients);
+        // Nobody is left to be told if the server has no clients.
+        self.stopping.send_replace(true);
+        self.server.drain(DRAIN_PATIENCE).await;
+        self.node.shutdown().await;
+        let ended = self.task.await;
+        self.server.drain(FAREWELL_PATIENCE).await;
+        match ended {
+            Ok(Ok(())) => {
+                tracing::info!("stopped");
+                Ok(())
+            }
+            failed => Err(RunError::of(failed)),
+        }
+    }
+}
+
+/// What a node does beside serving.
+fn attend(
+    node: NodeHandle<Store>,
+    clock: ClusterClock,
+    joining: Option<Joining>,
+) -> impl Future<Output = Infallible> {
+    let join = {
+        let node = node.clone();
+        async move {
+            if let Some(Joining { local, note }) = joining {
+                join_cluster(local, Arc::new(TcpConnector), node, note).await;
+            }
+        }
+    };
+    async move {
+        tokio::join!(join, clock::keep(clock, node));
+        pending().await
+    }
+}
+
+fn local(config: &Config, opened: &Opened) -> Local {
+    Local {
+        node_id: opened.node_id,
+        name: config.name.clone(),
+        peer_address: config.peer_address.to_string(),
+        client_address: config.client_address.to_string(),
+        cluster_id: opened.cluster_id(),
+        join: config.join.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// A member keeps its name; and a folder that was mixed up with another member's is found out.
+fn refuse_other_member(config: &Config, opened: &Opened) -> Result<(), StartError> {
+    let Some(configuration) = opened.configuration() else { return Ok(()) };
+    let Some(member) = configuration.member(opened.node_id) else { return Ok(()) };
+    if member.name != config.name {
+        return Err(StartError::OtherMember {
+            dir: config.dir.clone(),
+            id: opened.node_id,
+            found: member.name.clone(),
+            expected: config.name.clone(),
+        });
+    }
+    let told = [&member.peer_address, &member.client_address];
+    let own = [config.peer_address.as_str(), config.client_address.as_str()];
+    if told != own {
+        tracing::warn!(
+            "the cluster knows this node at {} (peers) and {} (clients), not at {} and {}: others may not reach it",
+            told[0],
+            told[1],
+            own[0],
+            own[1]
+        );
+    }
+    Ok(())
+}
+
+fn announce(config: &Config, opened: &Opened, local: &Local) {
+    opened.findings.trace();
+    let state = opened.recovered.hard_state;
+    let cluster_id =
+        local.cluster_id.map_or_else(|| "none yet".to_owned(), |cluster_id| cluster_id.to_string());
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        name = %local.name,
+        node_id = %local.node_id,
+        %cluster_id,
+        client = %config.client_listen,
+        peer = %config.peer_listen,
+        dir = %config.dir.display(),
+        fresh = opened.is_fresh,
+        term = %state.current_term,
+        last_entry = %opened.recovered.last,
+        recovered = %opened.findings,
+        "node starts"
+    );
+}

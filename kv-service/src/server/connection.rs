@@ -1,0 +1,185 @@
+//! One client's connection: one task that reads requests, hands them to the node, and writes the answers.
+//!
+//! Requests of one read are submitted together, and answers that have gathered are written together. Nothing is read
+//! while too many requests wait, or too many bytes for a client that does not read: the client then waits, and nobody
+//! else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use raft_net::connector::BoxStream;
+use raft_net::frame::{FrameDecoder, WriteBuffer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::error::ConnectionError;
+use super::hello::Introduced;
+use super::limits::{MAX_IN_FLIGHT, READ_BYTES, REPLY_LIMITS, STALL_TIMEOUT};
+use super::outbox::{Outbox, View};
+use super::service::Service;
+
+/// Longer answers' memory is given back once they are written.
+const KEPT_BYTES: usize = 64 << 10;
+/// When nothing is due.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// A client that has introduced itself.
+pub(crate) struct Connection {
+    service: Arc<Service>,
+    reader: ReadHalf<BoxStream>,
+    writer: WriteHalf<BoxStream>,
+    decoder: FrameDecoder,
+    inbox: BytesMut,
+    outbox: Arc<Outbox>,
+    /// What is being written.
+    outgoing: WriteBuffer,
+    outgoing_bytes: usize,
+    /// When bytes last moved.
+    read_at: Instant,
+    written_at: Instant,
+    /// The client has nothing more to ask, or is not asked any more.
+    closing: bool,
+}
+
+/// What a connection waited for.
+enum Event {
+    Due,
+    Written(usize),
+    Answers,
+    Applied,
+    Read(usize),
+    Stop,
+}
+
+impl Connection {
+    pub(crate) fn new(introduced: Introduced, service: Arc<Service>) -> Self {
+        let Introduced { stream, inbox, decoder } = introduced;
+        let (reader, writer) = tokio::io::split(stream);
+        let now = Instant::now();
+        Self {
+            service,
+            reader,
+            writer,
+            decoder,
+            inbox,
+            outbox: Arc::new(Outbox::new()),
+            outgoing: WriteBuffer::new(REPLY_LIMITS),
+            outgoing_bytes: 0,
+            read_at: now,
+            written_at: now,
+            closing: false,
+        }
+    }
+
+    /// Serves until the client leaves, or `stop` changes and all that was asked is answered.
+    pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), ConnectionError> {
+        let timer = sleep_until(Instant::now() + LONG);
+        tokio::pin!(timer);
+        loop {
+            self.take_requests().await?;
+            self.take_answers()?;
+            let view = self.outbox.view();
+            let (reads, writes) = (self.may_read(&view), self.outgoing.has_remaining());
+            if self.closing && view.waiting == 0 && !writes {
+                return Ok(self.decoder.finish(&self.inbox)?);
+            }
+            let due = self.due(&view, reads).unwrap_or_else(|| Instant::now() + LONG);
+            if timer.deadline() > due || timer.is_elapsed() {
+                timer.as_mut().reset(due);
+            }
+            if reads {
+                self.inbox.reserve(READ_BYTES);
+            }
+            let Self { reader, writer, inbox, outgoing, outbox, service, closing, .. } = &mut self;
+            let event = tokio::select! {
+                biased;
+                () = timer.as_mut() => Event::Due,
+                written = writer.write_buf(outgoing), if writes => Event::Written(written?),
+                () = outbox.filled() => Event::Answers,
+                () = service.more_applied(view.lagging) => Event::Applied,
+                read = reader.read_buf(inbox), if reads => Event::Read(read?),
+                _ = stop.changed(), if !*closing => Event::Stop,
+            };
+            self.on(event).await?;
+        }
+    }
+
+    async fn on(&mut self, event: Event) -> Result<(), ConnectionError> {
+        match event {
+            Event::Answers => {}
+            Event::Due => return self.on_due(Instant::now()),
+            Event::Written(0) => return Err(std::io::Error::from(std::io::ErrorKind::WriteZero).into()),
+            Event::Written(_) => self.on_written(),
+            Event::Applied => self.service.look_again(&self.outbox).await,
+            Event::Read(0) | Event::Stop => self.closing = true,
+            Event::Read(_) => self.read_at = Instant::now(),
+        }
+        Ok(())
+    }
+
+    /// Submits the requests that are there, as many as may wait.
+    async fn take_requests(&mut self) -> Result<(), ConnectionError> {
+        while !self.inbox.is_empty() && self.outbox.view().has_room() {
+            let Some(frame) = self.decoder.decode(&mut self.inbox)? else { break };
+            self.service.take(frame, &self.outbox).await?;
+        }
+        Ok(())
+    }
+
+    /// Begins to write the answers that are there, once those before are written.
+    fn take_answers(&mut self) -> Result<(), ConnectionError> {
+        if self.outgoing.has_remaining() {
+            return Ok(());
+        }
+        if !self.outbox.take_frames(&mut self.outgoing) {
+            return Err(ConnectionError::Unanswerable);
+        }
+        self.outgoing_bytes = self.outgoing.remaining();
+        self.written_at = Instant::now();
+        Ok(())
+    }
+
+    fn on_written(&mut self) {
+        self.written_at = Instant::now();
+        if !self.outgoing.has_remaining() && self.outgoing_bytes > KEPT_BYTES {
+            self.outgoing = WriteBuffer::new(REPLY_LIMITS);
+        }
+    }
+
+    fn may_read(&self, view: &View) -> bool {
+        !self.closing && view.has_room()
+    }
+
+    /// When something has waited long enough: a request, a half-read frame, a half-written answer.
+    fn due(&self, view: &View, reads: bool) -> Option<Instant> {
+        let half_read = reads && !self.inbox.is_empty();
+        let read_stalls = half_read.then(|| self.read_at + STALL_TIMEOUT);
+        let write_stalls = self.outgoing.has_remaining().then(|| self.written_at + STALL_TIMEOUT);
+        [view.wake_at, read_stalls, write_stalls].into_iter().flatten().min()
+    }
+
+    fn on_due(&mut self, now: Instant) -> Result<(), ConnectionError> {
+        self.outbox.expire(now, |refusal| self.service.refused(refusal));
+        let view = self.outbox.view();
+        let stalled = self.due(&View { wake_at: None, ..view }, self.may_read(&view));
+        match stalled {
+            Some(at) if at <= now => Err(ConnectionError::Stalled(STALL_TIMEOUT)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.outbox.close();
+    }
+}
+
+impl View {
+    /// Whether more requests may be taken.
+    const fn has_room(&self) -> bool {
+        self.waiting < MAX_IN_FLIGHT && !self.full
+    }
+}

@@ -1,0 +1,103 @@
+//! The node's account of itself.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use kv_client::protocol::{
+    Answer, LogStatus, MemberStatus, NodeStatus, Reason, Refusal, Role, StateHash, StoreStatus,
+};
+use raft_core::RoleName;
+use raft_core::node::{self, Consistency, Observation};
+use tokio::time::timeout;
+
+use super::outbox::Answered;
+use super::service::Service;
+use crate::store::{Checkpoint, Store};
+
+/// How long the state may be away, while a snapshot is loaded into it, before the status is told without it.
+const STATE_TIMEOUT: Duration = Duration::from_millis(500);
+
+impl Service {
+    /// The answer to a request for the node's status.
+    pub(super) async fn answer_status(&self) -> Answered {
+        let Some(status) = self.node.status().await else {
+            return self.refused(Refusal::NotApplied(Reason::Stopping));
+        };
+        let look = self.node.read(Consistency::Serializable, store_status);
+        let (store, loading) = match timeout(STATE_TIMEOUT, look).await {
+            Ok(Ok(store)) => (store, None),
+            Ok(Err(_)) => return self.refused(Refusal::NotApplied(Reason::Stopping)),
+            Err(_) => (StoreStatus::default(), Some("a snapshot is being loaded".to_owned())),
+        };
+        let note = self.note.borrow().clone().or(loading);
+        let observation = self.observed.borrow().clone();
+        let status = NodeStatus { note, store, ..self.node_status(&status, &observation) };
+        self.answered(Ok(Answer::Status), Bytes::from(status.encode()))
+    }
+
+    /// All but the store's part.
+    fn node_status(&self, status: &node::NodeStatus, observation: &Observation) -> NodeStatus {
+        let raft = &status.raft;
+        let configuration = observation.configuration.as_ref();
+        let members = configuration.iter().flat_map(|configuration| {
+            configuration.members().iter().map(|member| MemberStatus {
+                node_id: member.id.to_string(),
+                name: member.name.clone(),
+                voter: configuration.quorum().contains(member.id),
+                peer_address: member.peer_address.clone(),
+                client_address: member.client_address.clone(),
+            })
+        });
+        NodeStatus {
+            cluster_id: observation.cluster_id.map(|cluster_id| cluster_id.to_string()),
+            node_id: self.local.node_id.to_string(),
+            name: self.local.name.clone(),
+            program_version: env!("CARGO_PKG_VERSION").to_owned(),
+            cluster_version: configuration.map_or(0, |configuration| configuration.cluster_version()),
+            peer_address: self.local.peer_address.clone(),
+            client_address: self.local.client_address.clone(),
+            uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            role: role(raft.role),
+            term: raft.hard_state.current_term.0,
+            leader_id: raft.leader.map(|leader| leader.to_string()),
+            log: LogStatus {
+                first_index: raft.base.index.next().0,
+                last_index: raft.last.index.0,
+                commit_index: raft.commit_index.0,
+                applied_index: status.applied.index.0,
+                snapshot_index: raft.snapshot.index.0,
+                syncs: self.log.log_syncs.get() + self.log.metadata_syncs.get(),
+                entries_written: self.log.entries.get(),
+                bytes_written: self.log.bytes_written.get(),
+            },
+            members: members.collect(),
+            ..NodeStatus::default()
+        }
+    }
+}
+
+const fn role(role: RoleName) -> Role {
+    match role {
+        RoleName::Follower => Role::Follower,
+        RoleName::PreCandidate => Role::PreCandidate,
+        RoleName::Candidate => Role::Candidate,
+        RoleName::Leader => Role::Leader,
+    }
+}
+
+fn store_status(store: &Store) -> StoreStatus {
+    let stats = store.stats();
+    StoreStatus {
+        revision: stats.revision,
+        keys: stats.keys,
+        bytes: stats.bytes,
+        sessions: stats.sessions,
+        cluster_time_micros: stats.cluster_time_micros,
+        state_hash: hash(store.checkpoint()),
+        checkpoints: store.checkpoints().map(hash).collect(),
+    }
+}
+
+fn hash(checkpoint: Checkpoint) -> StateHash {
+    StateHash { index: checkpoint.index.0, hash: format!("{:032x}", checkpoint.hash) }
+}

@@ -1,0 +1,13 @@
+//! Real `kvd` processes, real sockets, real disks.
+
+mod bad_starts;
+mod cluster;
+mod example;
+mod folder;
+mod forming;
+mod limits;
+mod raw;
+mod reads;
+mod rude_callers;
+mod strangers;
+mod survival;

@@ -1,0 +1,64 @@
+//! A node whose data folder was removed comes back as somebody else.
+
+use std::fs;
+use std::time::Duration;
+
+use kv_client::KvStore;
+
+use crate::cluster::{Cluster, eventually};
+
+#[tokio::test]
+async fn a_node_that_lost_its_folder_is_a_stranger_and_both_sides_say_so() {
+    let mut cluster = Cluster::start(3);
+    let lost = cluster.follower().await;
+    let client = cluster.client();
+    client.put(b"key", b"value").await.unwrap();
+    let before = cluster.nodes[lost].serves().await;
+    cluster.nodes[lost].kill();
+    fs::remove_dir_all(&cluster.nodes[lost].dir).unwrap();
+    cluster.nodes[lost].start();
+
+    let note = eventually("a note", async || cluster.nodes[lost].status().await?.note).await;
+    let note = match note.contains("stranger") {
+        true => note,
+        false => {
+            eventually("that it is a stranger", async || {
+                cluster.nodes[lost].status().await?.note.filter(|note| note.contains("stranger"))
+            })
+            .await
+        }
+    };
+    assert!(note.contains(&before.node_id) && note.contains("replace the member"), "{note}");
+    let status = cluster.nodes[lost].serves().await;
+    assert!(status.node_id != before.node_id && status.cluster_id.is_none() && status.term == 0);
+    cluster.nodes[lost].says("stranger").await;
+    let other = (lost + 1) % 3;
+    cluster.nodes[other].says(&status.node_id).await;
+    client.put(b"key", b"other").await.unwrap();
+    assert_eq!(cluster.nodes[lost].applied("key").await, None, "it takes no part");
+}
+
+#[tokio::test]
+async fn with_a_stranger_and_another_node_down_nobody_is_elected() {
+    let mut cluster = Cluster::start(3);
+    let leader = cluster.leader().await;
+    let (lost, left) = ((leader + 1) % 3, (leader + 2) % 3);
+    cluster.client().put(b"key", b"value").await.unwrap();
+    cluster.nodes[lost].kill();
+    fs::remove_dir_all(&cluster.nodes[lost].dir).unwrap();
+    cluster.nodes[lost].start();
+    cluster.nodes[lost].says("stranger").await;
+    cluster.nodes[leader].kill();
+
+    let left = &cluster.nodes[left];
+    eventually("a follower that misses its leader", async || {
+        left.status().await?.leader_id.is_none().then_some(())
+    })
+    .await;
+    // Several election timeouts.
+    left.stays_leaderless(Duration::from_secs(3)).await;
+    let impatient = cluster.client().with_deadline(Duration::from_secs(1));
+    impatient.put(b"key", b"other").await.unwrap_err();
+    cluster.nodes[leader].start();
+    cluster.client().put(b"key", b"again").await.unwrap();
+}
