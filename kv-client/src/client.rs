@@ -102,7 +102,7 @@ impl Client {
     /// # Errors
     /// [`Error::NotApplied`]: no node answered in time.
     pub async fn members(&self) -> Result<Vec<Member>, Error> {
-        let response = self.ask(&mut self.trial(), &Route::Leader, &Body::Members, view::members).await?;
+        let response = self.ask(&mut self.trial(), &Route::Any, &Body::Members, view::members).await?;
         Ok(response.value)
     }
 

@@ -5,9 +5,8 @@ use std::time::Duration;
 use crate::command::SESSION_WINDOW;
 use crate::protocol::Token;
 
-/// Settings of a [`Client`](crate::Client).
+/// Settings of a [`Client`](crate::Client). Fields may be added: write `..Options::default()` behind those you set.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct Options {
     /// How long a call may take in all, retries included. [`Client::with_deadline`](crate::Client::with_deadline)
     /// sets another one for single calls.

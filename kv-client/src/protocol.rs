@@ -29,6 +29,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+use raft_net::preamble::{PREAMBLE_BYTES, Preamble};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -38,9 +39,8 @@ pub use reply::{Answer, BadRequest, Leader, Member, Reason, Refusal, Reply};
 pub use request::{Body, Consistency, MAX_PAGE_BYTES, MAX_PAGE_KEYS, Query, RangeQuery, Request};
 pub use status::{LogStatus, MemberStatus, NodeStatus, Role, StateHash, StoreStatus};
 
-/// First bytes of a native connection, before its first frame: by them a port tells it from other protocols. No
-/// HTTP request, RESP command or TLS hello begins with a zero byte.
-pub const PREAMBLE: [u8; 4] = *b"\0kvd";
+/// First bytes of a native connection, before its first frame: by them a port tells it from other protocols.
+pub const PREAMBLE: [u8; PREAMBLE_BYTES] = Preamble::Client.bytes();
 
 /// Bytes of a head that is not a message of this protocol: close the connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,9 @@
-//! How a fresh node comes into a cluster: it greets the nodes it was listed with, and founds one with them or waits.
+//! How a fresh node comes into a cluster: it greets the nodes it was listed with, and founds one with them or
+//! waits.
 //!
-//! The rule is in [`decision`], where no I/O is. This module keeps a greeting to each listed node open (a node closes
-//! it when what it said no longer holds), asks the rule whenever something changes, and tells people what is going on.
+//! The rule is in [`decision`], where no I/O is. This module keeps a greeting to each listed node open (a node
+//! closes it when what it said no longer holds), asks the rule whenever something changes, and tells people what
+//! is going on.
 //!
 //! It ends when the node belongs to a cluster: its own, or that of the member that called it.
 
@@ -34,8 +36,8 @@ const REMINDER: Duration = Duration::from_secs(5);
 /// Why this node does not take part, for whoever asks for its status; `None` while it does.
 pub(crate) type Note = watch::Sender<Option<String>>;
 
-/// Greets the nodes that `local` was listed with until this node belongs to a cluster, founding one if the rule says
-/// so. Returns when it does, or when the node has stopped.
+/// Greets the nodes that `local` was listed with until this node belongs to a cluster, founding one if the rule
+/// says so. Returns when it does, or when the node has stopped.
 pub(crate) async fn join_cluster(
     local: Local,
     connector: Arc<dyn Connector>,

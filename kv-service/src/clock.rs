@@ -1,9 +1,9 @@
 //! Cluster time: what a leader writes into its entries, so that leases and sessions expire alike on every node.
 //!
-//! A leader anchors once a term, when its no-op is applied: cluster time then, `CLOCK_BOOTTIME` then. From there on an
-//! entry carries the anchor and what has elapsed since. Before that it carries 0, which leaves the time as it was last
-//! applied, for apply takes the greater of the two. So cluster time never goes back, and stands still while there is
-//! no leader. No two machines' clocks are ever compared.
+//! A leader anchors once a term, when its no-op is applied: cluster time then, `CLOCK_BOOTTIME` then. From there
+//! on an entry carries the anchor and what has elapsed since. Before that it carries 0, which leaves the time as
+//! it was last applied, for apply takes the greater of the two. So cluster time never goes back, and stands still
+//! while there is no leader. No two machines' clocks are ever compared.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -33,7 +33,8 @@ struct Anchor {
 }
 
 impl ClusterTime {
-    /// The no-op of `term` is applied: cluster time is `cluster_micros` now, at `at`. The first anchor of a term stays.
+    /// The no-op of `term` is applied: cluster time is `cluster_micros` now, at `at`. The first anchor of a term
+    /// stays.
     pub fn anchor(&mut self, term: Term, cluster_micros: u64, at: Time) {
         if self.anchor.is_none_or(|anchor| anchor.term < term) {
             self.anchor = Some(Anchor { term, cluster_micros, at });

@@ -76,6 +76,9 @@ pub struct RunArgs {
     #[arg(long, env = "KV_REQUEST_TIMEOUT", value_name = "TIME", default_value = "10s",
           value_parser = humantime::parse_duration)]
     pub request_timeout: Duration,
+    /// How many clients may be connected at a time.
+    #[arg(long, env = "KV_MAX_CLIENTS", value_name = "COUNT", default_value_t = 1024)]
+    pub max_clients: u32,
     /// Take a snapshot after about so many bytes of entries.
     #[arg(long, env = "KV_SNAPSHOT_BYTES", value_name = "SIZE", default_value = "64MiB")]
     pub snapshot_bytes: ByteSize,
@@ -124,6 +127,8 @@ pub struct Config {
     pub join: Vec<Address>,
     /// How long a request may wait if its client does not say.
     pub request_timeout: Duration,
+    /// How many clients may be connected at a time.
+    pub max_clients: u32,
     /// Consensus options.
     pub raft: Options,
     /// When to take snapshots.
@@ -199,6 +204,7 @@ impl TryFrom<RunArgs> for Config {
             ("--snapshot-every", args.snapshot_every == 0),
             ("--log-segment", args.log_segment.bytes() == 0),
             ("--request-timeout", args.request_timeout.is_zero()),
+            ("--max-clients", args.max_clients == 0),
         ];
         if let Some(&(flag, _)) = positive.iter().find(|(_, zero)| *zero) {
             return Err(ConfigError::Zero { flag });
@@ -220,6 +226,7 @@ impl TryFrom<RunArgs> for Config {
             peer_address,
             join,
             request_timeout: args.request_timeout,
+            max_clients: args.max_clients,
             raft,
             snapshots: SnapshotPolicy { every_bytes, alignment: args.snapshot_every },
             log: LogOptions { segment_bytes: args.log_segment.bytes(), ..LogOptions::default() },

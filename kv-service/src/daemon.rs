@@ -1,8 +1,8 @@
 //! `kvd run`: stores, network, consensus, clients, put together and taken down again.
 //!
 //! Order of a start: ports are bound before anything in the data folder is created or changed; then the folder is
-//! locked, opened and checked against the command line and the peers; only then threads and tasks start. So whatever
-//! prevents a start leaves the folder as it was.
+//! locked, checked against the peers, opened and checked against the command line; only then threads and tasks
+//! start. So whatever prevents a start leaves the folder as it was.
 //!
 //! One current-thread runtime carries sockets, consensus and apply; the stores have threads of their own.
 
@@ -16,18 +16,20 @@ use std::time::Duration;
 
 use raft_core::driver::Parts;
 use raft_core::node::{self, NodeHandle, NodeTask};
+use raft_core::types::{ClusterId, NodeId};
 use raft_net::connector::{Connector, TcpConnector, TcpListener};
 use raft_net::{Local, NetTransport};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+pub use crate::data_folder::FolderError;
 pub use error::{RunError, StartError};
 
 use crate::bootstrap::join_cluster;
 use crate::clock::{self, ClusterClock};
 use crate::config::{Address, Config};
-pub use crate::data_folder::FolderError;
 use crate::data_folder::{DataFolder, Opened};
 use crate::server::{self, Server, Service};
 use crate::store::Store;
@@ -47,12 +49,22 @@ pub fn run(config: Config) -> Result<(), RunError> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::Runtime)?;
     let result = runtime.block_on(async {
         let signals = Signals::new().map_err(StartError::Signals)?;
+        raise_file_limit();
         let ports = Ports::bind(&config).await?;
         let daemon = Daemon::start(config, ports).await?;
         daemon.serve(signals).await
     });
     runtime.shutdown_timeout(BACKGROUND_PATIENCE);
     result
+}
+
+/// Takes as many open files as this process may have: each client is one.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, current = limit.current, "cannot raise the limit of open files");
+    }
 }
 
 /// What asks the process to end.
@@ -119,13 +131,15 @@ struct Joining {
 impl Daemon {
     async fn start(config: Config, ports: Ports) -> Result<Self, StartError> {
         let folder = DataFolder::lock(&config.dir)?;
+        let connector: Arc<dyn Connector> = Arc::new(TcpConnector);
+        if let Some((node_id, cluster_id)) = folder.identify()? {
+            let local = local(&config, node_id, cluster_id);
+            peers::refuse_other_cluster(&config.dir, &local, &connector).await?;
+        }
         let (sinks, events) = node::channels();
         let opened = folder.open(&config.log, &sinks)?;
-        let local = local(&config, &opened);
         refuse_other_member(&config, &opened)?;
-        let connector: Arc<dyn Connector> = Arc::new(TcpConnector);
-        peers::refuse_other_cluster(&config.dir, &local, &connector).await?;
-
+        let local = local(&config, opened.node_id, opened.cluster_id());
         announce(&config, &opened, &local);
         let node_id = opened.node_id;
         let (recovered, log, snapshots) = opened.start().map_err(StartError::Threads)?;
@@ -158,6 +172,7 @@ impl Daemon {
             note,
             clock: clock.clone(),
             request_timeout: config.request_timeout,
+            max_clients: config.max_clients,
             stopping: stop.clone(),
         });
         let joining = local.cluster_id.is_none().then_some(Joining { local, note: note_sender });
@@ -212,13 +227,13 @@ fn attend(
     }
 }
 
-fn local(config: &Config, opened: &Opened) -> Local {
+fn local(config: &Config, node_id: NodeId, cluster_id: Option<ClusterId>) -> Local {
     Local {
-        node_id: opened.node_id,
+        node_id,
         name: config.name.clone(),
         peer_address: config.peer_address.to_string(),
         client_address: config.client_address.to_string(),
-        cluster_id: opened.cluster_id(),
+        cluster_id,
         join: config.join.iter().map(ToString::to_string).collect(),
     }
 }

@@ -5,11 +5,11 @@
 //!       log/    the log, term and vote, node id, cluster id (raft-log)
 //!       snap/   snapshots (raft-snapshot)
 //! ```
-//! The lock is taken first. Then snapshots open, then the log behind the newest of them. A folder without either is a
-//! fresh one and gets a new node id; that id is never used for another folder.
+//! The lock is taken first. Then snapshots open, then the log behind the newest of them. A folder without either
+//! is a fresh one and gets a new node id; that id is never used for another folder.
 //!
-//! Invariant (one-identity): an id is minted only where there is neither log nor snapshot. A folder that has lost one
-//! of them has lost what the node promised under its id, and is refused.
+//! Invariant (one-identity): an id is minted only where there is neither log nor snapshot. A folder that has lost
+//! one of them has lost what the node promised under its id, and is refused.
 
 use std::fmt;
 use std::io;
@@ -111,6 +111,12 @@ impl DataFolder {
             _ => failed("open the lock file", &file, "choose a --dir that this user can write")(source),
         })?;
         Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// The node that the folder is of, and its cluster; `None` for a fresh folder. Changes nothing.
+    pub(crate) fn identify(&self) -> Result<Option<(NodeId, Option<ClusterId>)>, FolderError> {
+        let found = raft_log::identify(&self.path.join(LOG), StdFs)?;
+        Ok(found.map(|(node_id, hard_state)| (node_id, hard_state.cluster_id)))
     }
 
     /// Opens what is in it, or makes a fresh node of it.

@@ -15,6 +15,6 @@ pub mod logging;
 mod server;
 pub mod store;
 
-/// Newest cluster version that this program speaks: gates new encodings of entries. A cluster runs at the lowest of its
-/// members' versions.
+/// Newest cluster version that this program speaks: gates new encodings of entries. A cluster runs at the lowest
+/// of its members' versions.
 pub const CLUSTER_VERSION: u32 = 1;

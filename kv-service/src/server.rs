@@ -5,7 +5,8 @@
 //!                        ▲                              │
 //!                        └────────── outbox ◄─answers───┘
 //! ```
-//! Invariant (bounded-client): whatever a client does, it holds no more than [`limits`] says, and delays nobody else.
+//! Invariant (bounded-client): whatever a client does, it holds no more than [`limits`] says, and delays nobody
+//! else.
 
 mod connection;
 mod error;
@@ -14,6 +15,8 @@ mod limits;
 mod outbox;
 mod service;
 mod status;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::convert::Infallible;
@@ -28,7 +31,7 @@ use tokio::time::{sleep, timeout};
 use connection::Connection;
 use error::ConnectionError;
 use hello::{Room, introduce};
-use limits::{MAX_CONNECTIONS, MAX_TURNED_AWAY};
+use limits::MAX_TURNED_AWAY;
 pub(crate) use service::{Parts, Service};
 
 /// Pause after the operating system could not hand over a connection (too many open files, say).
@@ -67,10 +70,12 @@ impl Server {
     }
 
     fn admit(&mut self, stream: BoxStream, remote: String) {
-        let (room, tasks) = match () {
-            () if self.connections.len() < MAX_CONNECTIONS => (Room::Free, &mut self.connections),
-            () if self.turned_away.len() < MAX_TURNED_AWAY => (Room::None, &mut self.turned_away),
-            () => return tracing::debug!(%remote, "too many clients: closed without a word"),
+        let (room, tasks) = if self.connections.len() < self.service.max_clients as usize {
+            (Room::Free, &mut self.connections)
+        } else if self.turned_away.len() < MAX_TURNED_AWAY {
+            (Room::None, &mut self.turned_away)
+        } else {
+            return tracing::debug!(%remote, "too many clients: closed without a word");
         };
         let (service, stopping) = (Arc::clone(&self.service), self.stopping.clone());
         tasks.spawn(async move {

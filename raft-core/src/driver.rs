@@ -244,14 +244,20 @@ where
         self.applier.want_snapshot();
     }
 
-    /// Ends a batch: carries out what follows from all that came in since the last flush.
+    /// Ends a batch: carries out what follows from all that came in since the last flush. Nothing, once there is a
+    /// [`halt`](Self::halt).
     pub fn flush(&mut self, now: Time) {
+        if self.halt.is_some() {
+            return;
+        }
         self.submit_batch(now);
         self.applier.grant_budget();
         // Applying can make room for more to apply; sending can fail. Both are inputs again.
         loop {
             let mut effects = std::mem::take(&mut self.effects);
             self.raft.drain(&mut effects);
+            // First, because an answer may go to a peer that only the new cluster or configuration makes known.
+            self.tell_transport();
             let idle = effects.is_empty();
             for effect in effects.drain(..) {
                 self.perform(now, effect);
@@ -262,8 +268,9 @@ where
                 break;
             }
         }
-        self.release_reads();
-        self.tell_transport();
+        if self.halt.is_none() {
+            self.release_reads();
+        }
     }
 
     fn submit_batch(&mut self, now: Time) {
@@ -321,7 +328,7 @@ where
         self.snapshot_failure.take()
     }
 
-    /// Why the node must stop. Nothing is applied, acknowledged or promised any more.
+    /// Why the node must stop. Nothing is applied, acknowledged, promised or answered any more.
     pub const fn halt(&self) -> Option<&Halt> {
         self.halt.as_ref()
     }

@@ -22,7 +22,7 @@ pub enum ProposeError {
         /// Where new ones are turned away.
         limit: usize,
     },
-    /// Not applied, and never will be: another leader's entry was committed in its place. Propose it again.
+    /// Not applied, and never will be: a later leader's entry was committed in its place, or before it. Propose it again.
     #[error("propose: not applied (entry {id} lost its place to a later leader's)")]
     NotApplied {
         /// Where the entry had stood.

@@ -1,7 +1,8 @@
-//! Appends per second beside what the disk allows: a bare loop of one write and one fdatasync over a zero-filled file,
-//! with as many pages as the log writes, in turns within one run.
+//! Appends per second beside what the disk allows: a bare loop of one write and one fdatasync over a zero-filled
+//! file, with as many pages as the log writes, in turns within one run.
 //!
-//! `cargo bench -p raft-log [-- FOLDER]`: the folder is on the disk to measure; default is the one for temporary files.
+//! `cargo bench -p raft-log [-- FOLDER]`: the folder is on the disk to measure; default is the one for temporary
+//! files.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

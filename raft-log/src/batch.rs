@@ -13,14 +13,15 @@
 //!    zeros to a whole page
 //! ```
 //!
-//! The *place* is node id, segment and offset: checked, not stored. A page of another node, another file or another
-//! offset never passes for a batch, whether it got there by a misdirected write, a copied file, or as a value that a
-//! client stored.
+//! The *place* is node id, segment and offset: checked, not stored. A page of another node, another file or
+//! another offset never passes for a batch, whether it got there by a misdirected write, a copied file, or as a
+//! value that a client stored.
 //!
-//! Invariant (chain): a batch names the header checksum of the batch before it, so that what an earlier life of the
-//! log left behind a cut can never be taken for its continuation.
+//! Invariant (chain): a batch names the header checksum of the batch before it, so that what an earlier life of
+//! the log left behind a cut can never be taken for its continuation.
 //!
-//! Invariant (identity): header and table have their own checksums, so index and term of an entry outlive its payload.
+//! Invariant (identity): header and table have their own checksums, so index and term of an entry outlive its
+//! payload.
 
 #[cfg(test)]
 mod tests;

@@ -70,8 +70,8 @@ impl<F: Fs> Durable<F> {
         state.index.forget_oldest(oldest.sequence)
     }
 
-    /// A panic under the lock would need a broken invariant of the index; what a reader then finds is checked against
-    /// the checksums of the batch anyway.
+    /// A panic under the lock would need a broken invariant of the index; what a reader then finds is checked
+    /// against the checksums of the batch anyway.
     fn state(&self) -> RwLockReadGuard<'_, State<F>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }

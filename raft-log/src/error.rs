@@ -89,7 +89,10 @@ pub struct Damage {
     pub fault: BatchFault,
 }
 
-/// Why a log cannot be opened or created. The folder is as it was; a lock file may have been added.
+/// Why a log cannot be opened or created.
+///
+/// The folder is as it was, but for an empty lock file. Only [`Io`](Self::Io) may come when opening has judged
+/// everything and begun to mend what a crash left; it can be opened again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {

@@ -76,8 +76,8 @@ impl<F: Fs> Folder<F> {
         self.fs.open(path, true).map_err(IoFailure::on(Action::Open, path))
     }
 
-    /// Makes the file `path`: `fill` writes the contents, which are made durable before the file gets its name, and
-    /// so is the name before this returns. A file of that name is replaced.
+    /// Makes the file `path`: `fill` writes the contents, which are made durable before the file gets its name,
+    /// and so is the name before this returns. A file of that name is replaced.
     pub(crate) fn publish(
         &self,
         path: &Path,

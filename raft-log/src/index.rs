@@ -43,7 +43,8 @@ impl Change {
 
 /// The positions of all entries in the log.
 ///
-/// Invariant (index): positions follow one another without gap from `base` on, and never go back in segment or offset.
+/// Invariant (index): positions follow one another without gap from `base` on, and never go back in segment or
+/// offset.
 #[derive(Debug)]
 pub(crate) struct Index {
     base: LogIndex,

@@ -1,5 +1,5 @@
-//! The log as a plain value: calls queue, [`SegmentedLog::step`] works. Production runs it on a thread, simulation by
-//! hand.
+//! The log as a plain value: calls queue, [`SegmentedLog::step`] works. Production runs it on a thread, simulation
+//! by hand.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use crate::writer::Writer;
 
 /// A [`LogStore`] over segment files. Made by [`open`](crate::open).
 ///
-/// Its queues are bounded by what submits to them: the core admits a bounded number of bytes that are not durable, and
-/// asks for a bounded number of reads at a time.
+/// Its queues are bounded by what submits to them: the core admits a bounded number of bytes that are not durable,
+/// and asks for a bounded number of reads at a time.
 pub struct SegmentedLog<F: Fs> {
     writer: Writer<F>,
     reader: LogReader<F>,
@@ -39,8 +39,8 @@ impl<F: Fs> SegmentedLog<F> {
         Self { writer, reader, writes, reads, compact_through, poisoned: false, sink, _lock: lock }
     }
 
-    /// Works once on what is queued: compaction, then one group commit (as many writes as may share a sync), then all
-    /// reads. `true` while more writes wait: call again.
+    /// Works once on what is queued: compaction, then one group commit (as many writes as may share a sync), then
+    /// all reads. `true` while more writes wait: call again.
     pub fn step(&mut self) -> bool {
         if let Err(error) = self.write() {
             self.poison(error);
@@ -52,8 +52,8 @@ impl<F: Fs> SegmentedLog<F> {
         !self.writes.is_empty()
     }
 
-    /// Writes down that everything reported durable is durable, so that from now on rot in it cannot be taken for a
-    /// torn tail. Meant for a log that is idle or about to close; costs a page and a sync.
+    /// Writes down that everything reported durable is durable, so that from now on rot in it cannot be taken for
+    /// a torn tail. Meant for a log that is idle or about to close; costs a page and a sync.
     pub fn mark(&mut self) {
         if self.poisoned || self.writer.tail.is_marked() {
             return;
@@ -104,8 +104,8 @@ impl<F: Fs> SegmentedLog<F> {
         Ok(last)
     }
 
-    /// The one way to fail: said once, and nothing is durable after it. A sync is never tried again: the kernel has
-    /// marked the pages as clean that it could not write.
+    /// The one way to fail: said once, and nothing is durable after it. A sync is never tried again: the kernel
+    /// has marked the pages as clean that it could not write.
     fn poison(&mut self, error: WriteError) {
         tracing::error!(%error, "the log stops");
         self.poisoned = true;

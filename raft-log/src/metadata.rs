@@ -2,16 +2,16 @@
 //!
 //! ```text
 //! file  slot 0 | slot 1 | slot 2 | slot 3           one stamped page each (see `page`)
-//! slot  12 slot number u32 | 16 generation u64 | 24 node id u64 | 32 current term u64 | 40 voted for u64 (0: nobody)
-//!       48 cluster id known u64 (0 or 1) | 56 cluster id u128
+//! slot  12 slot number u32 | 16 generation u64 | 24 node id u64 | 32 current term u64
+//!       40 voted for u64 (0: nobody) | 48 cluster id known u64 (0 or 1) | 56 cluster id u128 | zeros
 //! ```
-//! Generation `g` is stored twice, in slots `g % 2` and `g % 2 + 2`, one after the other, each made durable before the
-//! next step. So a crash leaves at least one whole copy in each pair of slots, and an acknowledged generation survives
-//! the loss of either of its copies.
+//! Generation `g` is stored twice, in slots `g % 2` and `g % 2 + 2`, one after the other, each made durable before
+//! the next step. So a crash leaves at least one whole copy in each pair of slots, and an acknowledged generation
+//! survives the loss of either of its copies.
 //!
-//! Invariant (two copies): a generation is reported durable when both its copies are. A pair without a readable copy
-//! is therefore rot, not a crash, and may have held the newest vote: refuse. (Term and vote that go back let a node
-//! vote twice, `[Raft §5.4.1]`.)
+//! Invariant (two copies): a generation is reported durable when both its copies are. A pair without a readable
+//! copy is therefore rot, not a crash, and may have held the newest vote: refuse. (Term and vote that go back let
+//! a node vote twice, `[Raft §5.4.1]`.)
 
 #[cfg(test)]
 mod tests;
@@ -95,8 +95,8 @@ impl<F: Fs> Metadata<F> {
         Ok(())
     }
 
-    /// Reads the file, from the medium: what the cache holds may never have reached it. Changes nothing; the second
-    /// part of the answer is what [`repair`](Self::repair) must write.
+    /// Reads the file, from the medium: what the cache holds may never have reached it. Changes nothing; the
+    /// second part of the answer is what [`repair`](Self::repair) must write.
     pub(crate) fn load(folder: &Folder<F>) -> Result<(Self, Repairs), OpenError> {
         let path = folder.metadata_path();
         let file = folder.open(&path)?;

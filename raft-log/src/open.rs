@@ -1,10 +1,10 @@
 //! Creating and opening a log.
 //!
-//! Invariant (refusal changes nothing): opening first reads and judges everything; only then it writes. A folder that
-//! cannot be opened is, byte for byte, as it was found.
+//! Invariant (refusal changes nothing): opening first reads and judges everything; only then it writes. A folder
+//! that cannot be opened is, byte for byte, as it was found.
 //!
-//! Invariant (never without a segment): a folder counts as initialised once its metadata file has its name, and its
-//! first segment is durable before. A folder with metadata and no segment has lost one.
+//! Invariant (never without a segment): a folder counts as initialised once its metadata file has its name, and
+//! its first segment is durable before. A folder with metadata and no segment has lost one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use raft_core::fs::Fs;
 use raft_core::snapshot::SnapshotMeta;
 use raft_core::storage::{LogEvent, Recovered, Sink};
-use raft_core::{EntryId, NodeId};
+use raft_core::{EntryId, HardState, NodeId};
 
 use crate::batch::BatchKind;
 use crate::durable::Durable;
@@ -55,11 +55,28 @@ pub fn create<F: Fs>(dir: &Path, fs: F, options: &LogOptions, node_id: NodeId) -
     Ok(())
 }
 
-/// Opens a log. `floor` is the newest verified snapshot, or [`SnapshotMeta::NONE`]: the log keeps what follows it if it
-/// contains its last entry, and else starts again after it.
+/// Whose log is in `dir`, and what it has promised: for whoever must know before anything is opened. `None` if
+/// there is no log. Changes nothing.
 ///
 /// # Errors
-/// See [`OpenError`]: each says what to do. Nothing has changed.
+/// As for [`open`], as far as it concerns the metadata.
+pub fn identify<F: Fs>(dir: &Path, fs: F) -> Result<Option<(NodeId, HardState)>, OpenError> {
+    let folder = Folder::new(fs, dir);
+    if !folder.list()?.is_some_and(|listing| listing.metadata) {
+        return Ok(None);
+    }
+    let (metadata, _repairs) = Metadata::load(&folder)?;
+    Ok(Some((metadata.node_id(), metadata.hard_state())))
+}
+
+/// Opens a log. `floor` is the newest verified snapshot, or [`SnapshotMeta::NONE`]: the log keeps what follows it
+/// if it contains its last entry, and else starts again after it.
+///
+/// # Errors
+/// See [`OpenError`]: each says what to do.
+///
+/// Costs reading all headers, and all of the last segment (of everything, with
+/// [`Verify::All`](crate::Verify::All)).
 pub fn open<F: Fs>(
     dir: &Path,
     fs: F,
@@ -99,7 +116,8 @@ pub fn open<F: Fs>(
     Ok((SegmentedLog::new(writer, node_id, sink, lock), Opened { node_id, recovered, report }))
 }
 
-/// Segments without metadata are a lost vote, unless they are what a crash left of [`create`]: one, without a batch.
+/// Segments without metadata are a lost vote, unless they are what a crash left of [`create`]: one, without a
+/// batch.
 fn refuse_orphans<F: Fs>(folder: &Folder<F>, listing: &Listing) -> Result<(), OpenError> {
     let blank = match listing.segments[..] {
         [] => true,
@@ -148,6 +166,10 @@ impl<F: Fs> Mending<'_, F> {
         report.metadata_repaired = metadata.repair(&self.repairs)?;
         report.reset_to = self.reset_to;
         report.removed = self.remove_leftovers(&recovery)?;
+        if let Some(torn) = &report.torn_tail {
+            let (path, offset, last, fault) = (torn.path.display(), torn.offset, torn.after, &torn.fault);
+            tracing::warn!(%path, offset, %last, %fault, "cut off what a crash left behind the end of the log");
+        }
         let wiped = self.wipe(&recovery)?;
         let mut writer = self.writer(metadata, recovery);
         if let Some(base) = self.reset_to {
@@ -160,8 +182,8 @@ impl<F: Fs> Mending<'_, F> {
         Ok((writer, report))
     }
 
-    /// Removes what a crash left in the making, and a segment made ahead but never used: it will be made again, and
-    /// its name with it, which an earlier failed sync of the folder may have left in the cache only.
+    /// Removes what a crash left in the making, and a segment made ahead but never used: it will be made again,
+    /// and its name with it, which an earlier failed sync of the folder may have left in the cache only.
     fn remove_leftovers(&self, recovery: &Recovery<F>) -> Result<Vec<PathBuf>, IoFailure> {
         let unused = recovery.unused.iter().map(|segment| segment.path.clone());
         let leftovers: Vec<_> = self.unfinished.iter().cloned().chain(unused).collect();

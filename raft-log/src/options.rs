@@ -22,8 +22,9 @@ pub struct LogOptions {
     ///
     /// Larger: fewer pauses to prepare the next file. Smaller: compaction frees space sooner, opening reads less.
     pub segment_bytes: u64,
-    /// A group commit takes queued writes until it holds this many bytes of entries; the write that crosses the line
-    /// is taken whole. Default 4 MiB. Also bounds the memory in which a group is framed, oversized writes aside.
+    /// A group commit takes queued writes until it holds this many bytes of entries; the write that crosses the
+    /// line is taken whole. Default 4 MiB. Also bounds the memory in which a group is framed, oversized writes
+    /// aside.
     pub group_bytes: usize,
     /// What opening reads. Default [`Verify::Tail`].
     pub verify: Verify,

@@ -1,4 +1,5 @@
-//! Pages: the unit in which this crate writes, and the stamped page that heads a segment and fills a metadata slot.
+//! Pages: the unit in which this crate writes, and the stamped page that heads a segment and fills a metadata
+//! slot.
 //!
 //! ```text
 //! 0 magic 8 bytes | 8 format version u32 | 12 … the rest is up to the kind … | 4092 CRC-32 u32 of all before it

@@ -103,8 +103,8 @@ impl<F: Fs> LogReader<F> {
         }
     }
 
-    /// Adds the entries `from..=through` of one batch; `false` once the answer is full. An error names the first entry
-    /// that could not be added.
+    /// Adds the entries `from..=through` of one batch; `false` once the answer is full. An error names the first
+    /// entry that could not be added.
     fn read_batch(
         &self,
         segment: &Segment<F>,

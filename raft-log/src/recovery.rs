@@ -1,7 +1,7 @@
 //! What the files of a log say, and whether to believe them. Nothing here writes.
 //!
-//! The chain of batches is followed from the first segment on to where it breaks off. Then the highest watermark in
-//! any whole header, also behind that place, decides:
+//! The chain of batches is followed from the first segment on to where it breaks off. Then the highest watermark
+//! in any whole header, also behind that place, decides:
 //!
 //! | the chain breaks off at | it is | because |
 //! |---|---|---|
@@ -15,6 +15,7 @@
 //!
 //! The newest batches lie above the watermark until another batch or a mark follows: rot in them looks like a torn
 //! tail, and is reported as one. Opening and closing write marks, so that only a crash leaves such batches.
+//! Likewise, rot that takes a batch together with every later one takes the witnesses of its durability with it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -60,8 +61,8 @@ pub(crate) struct Recovery<F: Fs> {
 /// The blocks of a batch, or its first damaged entry and how that is damaged.
 type Payloads = Result<Vec<Block>, (LogIndex, BatchFault)>;
 
-/// Opens the segments of a folder: contiguous, all of this node. The last two, which alone can hold bytes that were
-/// never synced, are synced first and read from the medium.
+/// Opens the segments of a folder: contiguous, all of this node. The last two, which alone can hold bytes that
+/// were never synced, are synced first and read from the medium.
 pub(crate) fn open_segments<F: Fs>(
     folder: &Folder<F>,
     node_id: NodeId,
@@ -105,7 +106,8 @@ impl<F: Fs> Recovery<F> {
         Ok(recovery)
     }
 
-    /// What the next batch must say; `None` if the log starts in a segment that is not its first and holds nothing.
+    /// What the next batch must say; `None` if the log starts in a segment that is not its first and holds
+    /// nothing.
     pub(crate) fn link(&self) -> Option<Link> {
         let first = self.segments[0].sequence == 1;
         self.newest.map(|header| header.next_link()).or_else(|| first.then_some(Link::FIRST))
@@ -148,8 +150,8 @@ impl<F: Fs> Recovery<F> {
         Ok(())
     }
 
-    /// Whether the segment was made and never written to. The first byte written to it comes after the seal of the one
-    /// before it is durable.
+    /// Whether the segment was made and never written to. The first byte written to it comes after the seal of the
+    /// one before it is durable.
     fn is_unused(&self, at: usize) -> Result<bool, IoFailure> {
         Ok(survey(&self.segments[at], self.node_id, FIRST_BATCH)?.dirty_pages.is_empty())
     }

@@ -62,8 +62,8 @@ pub(crate) fn scan<F: Fs>(
 /// What lies behind the place where a chain breaks off.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Remains {
-    /// Highest watermark in any whole batch header: what an earlier life of the log, or this one behind a hole, knew
-    /// to be durable.
+    /// Highest watermark in any whole batch header: what an earlier life of the log, or this one behind a hole,
+    /// knew to be durable.
     pub(crate) watermark: u64,
     /// Offsets of the pages that are not all zeros.
     pub(crate) dirty_pages: Vec<u64>,

@@ -68,8 +68,8 @@ impl<F: Fs> Segment<F> {
 
     /// Opens a segment of this folder and checks its header. Changes nothing.
     ///
-    /// If `settle`, what another process may have left in the cache becomes durable first, and everything is read from
-    /// the medium: after a failed sync the cache holds pages that never reached it and never will.
+    /// If `settle`, what another process may have left in the cache becomes durable first, and everything is read
+    /// from the medium: after a failed sync the cache holds pages that never reached it and never will.
     pub(crate) fn open(
         folder: &Folder<F>,
         node_id: NodeId,
@@ -151,8 +151,10 @@ impl<F: Fs> Segment<F> {
         let (Ok(start), Ok(length)) = (usize::try_from(offset), usize::try_from(length)) else {
             return Err(failure(std::io::ErrorKind::FileTooLarge.into()));
         };
-        match self.map.get_or_init(|| self.file.descriptor().and_then(|file| Map::new(file).ok())) {
-            Some(map) => map.view(start, length).map_err(failure),
+        let map = self.map.get_or_init(|| self.file.descriptor().and_then(|file| Map::new(file).ok()));
+        // If the map has an error to tell, reading the file tells it better, or does without the map.
+        match map.as_ref().and_then(|map| map.view(start, length).ok()) {
+            Some(bytes) => Ok(bytes),
             None => Ok(self.load(offset, length)?.into()),
         }
     }

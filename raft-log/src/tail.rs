@@ -3,12 +3,12 @@
 //! Invariant (watermark): a batch says which batches were durable when it was framed, and says so truthfully: the
 //! number moves in one place, after the sync.
 //!
-//! Invariant (sealed): a segment's last batch, its seal, is framed when all others are durable, and the next segment
-//! with its name is durable before the seal can be. So in a sealed segment every bad byte is damage, and a seal without
-//! a next segment is a lost segment; only the last segment can have a torn tail.
+//! Invariant (sealed): a segment's last batch, its seal, is framed when all others are durable, and the next
+//! segment with its name is durable before the seal can be. So in a sealed segment every bad byte is damage, and a
+//! seal without a next segment is a lost segment; only the last segment can have a torn tail.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use raft_core::fs::Fs;
 use raft_core::{EntryId, NodeId};
@@ -98,8 +98,8 @@ impl<F: Fs> Tail<F> {
         Ok(())
     }
 
-    /// Frames a mark, after which everything that is durable now lies below the watermark on disk as well. The only
-    /// place without room for it is behind a mark, where it would add nothing.
+    /// Frames a mark, after which everything that is durable now lies below the watermark on disk as well. The
+    /// only place without room for it is behind a mark, where it would add nothing.
     pub(crate) fn frame_mark(&mut self) {
         if self.end() + 2 * PAGE as u64 <= self.segment.capacity {
             self.encode(&Draft { kind: BatchKind::Mark, sealed: false, base: self.last, blocks: Vec::new() });
@@ -114,14 +114,7 @@ impl<F: Fs> Tail<F> {
         self.segment.write(&self.buffer, self.offset)?;
         let started = Instant::now();
         self.segment.sync()?;
-        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.stats.log_syncs.add(1);
-        self.stats.last_sync_micros.set(micros);
-        self.stats.total_sync_micros.add(micros);
-        self.stats.bytes_written.add(self.buffer.len() as u64);
-        self.stats.batches.add(self.link.sequence - 1 - self.watermark);
-        self.stats.entries.add(self.changes.iter().filter_map(Change::entries).sum());
-
+        self.count(started.elapsed());
         self.offset += self.buffer.len() as u64;
         self.watermark = self.link.sequence - 1;
         self.segment.publish(self.offset);
@@ -130,6 +123,16 @@ impl<F: Fs> Tail<F> {
         // Framing one oversized write must not keep its memory for ever.
         self.buffer.shrink_to(2 * self.options.group_bytes);
         Ok(())
+    }
+
+    fn count(&self, sync: Duration) {
+        let micros = u64::try_from(sync.as_micros()).unwrap_or(u64::MAX);
+        self.stats.log_syncs.add(1);
+        self.stats.last_sync_micros.set(micros);
+        self.stats.total_sync_micros.add(micros);
+        self.stats.bytes_written.add(self.buffer.len() as u64);
+        self.stats.batches.add(self.link.sequence - 1 - self.watermark);
+        self.stats.entries.add(self.changes.iter().filter_map(Change::entries).sum());
     }
 
     /// Whether a mark now would add nothing.

@@ -30,8 +30,8 @@ enum Command {
 /// A [`SegmentedLog`] with its threads. Events reach the sink from these threads.
 ///
 /// The channels to them are unbounded for the compiler and bounded by the contract of
-/// [`LogStore`]: the core admits a bounded number of bytes that are not durable, and asks for a bounded number of reads
-/// at a time. (A bounded channel would make the caller wait for the disk, which `LogStore` forbids.)
+/// [`LogStore`]: the core admits a bounded number of bytes that are not durable, and asks for a bounded number of
+/// reads at a time. (A bounded channel would make the caller wait for the disk, which `LogStore` forbids.)
 ///
 /// Dropped, it finishes what is queued, marks the log as cleanly closed, and joins its threads.
 #[derive(Debug)]
@@ -100,8 +100,8 @@ impl LogStore for LogThread {
     }
 }
 
-/// A thread that is gone has said why, by [`LogEvent::Failed`]; what is sent to it then has no answer, as the contract
-/// of [`LogStore`] allows.
+/// A thread that is gone has said why, by [`LogEvent::Failed`]; what is sent to it then has no answer, as the
+/// contract of [`LogStore`] allows.
 fn send<T>(channel: Option<&Sender<T>>, message: T) {
     if channel.is_some_and(|channel| channel.send(message).is_err()) {
         tracing::debug!("a command came after the log had stopped");

@@ -1,7 +1,7 @@
 //! Group commit: which writes share a sync, and in what order their parts become durable.
 //!
-//! Invariant (hard state first): a write's hard state is durable before a byte of its entries, or of a later write's,
-//! is written. So no entry of a term survives a crash that the term itself does not survive.
+//! Invariant (hard state first): a write's hard state is durable before a byte of its entries, or of a later
+//! write's, is written. So no entry of a term survives a crash that the term itself does not survive.
 //!
 //! Invariant (queue order): a hard state is not stored while entries of an earlier write wait for their sync: what
 //! survives a crash is always a prefix of the queue. Hard states in a row without entries between them become one.
@@ -77,8 +77,7 @@ impl<F: Fs> Writer<F> {
 
     /// Makes the group durable: the hard state if there is one, then the entries, by one sync.
     pub(crate) fn commit(&mut self) -> Result<(), IoFailure> {
-        self.store_hard_state()?;
-        self.frame_draft()?;
+        self.frame()?;
         self.tail.commit()?;
         self.group.bytes = 0;
         Ok(())
@@ -106,23 +105,19 @@ impl<F: Fs> Writer<F> {
 
     /// Begins a batch. What comes before it in the queue goes first.
     pub(crate) fn begin(&mut self, kind: BatchKind, base: EntryId) -> Result<(), IoFailure> {
-        self.store_hard_state()?;
-        self.frame_draft()?;
+        self.frame()?;
         self.group.bytes += PAGE;
         self.group.draft = Some(Draft { kind, sealed: false, base, blocks: Vec::new() });
         Ok(())
     }
 
-    fn frame_draft(&mut self) -> Result<(), IoFailure> {
-        self.group.draft.take().map_or(Ok(()), |draft| self.tail.frame(&draft))
-    }
-
-    fn store_hard_state(&mut self) -> Result<(), IoFailure> {
+    /// Makes the hard state durable, then frames the batch: framing writes when a segment is full.
+    fn frame(&mut self) -> Result<(), IoFailure> {
         if let Some(state) = self.group.hard_state.take() {
             self.metadata.store(state)?;
             self.stats.metadata_syncs.add(SYNCS_PER_STORE);
         }
-        Ok(())
+        self.group.draft.take().map_or(Ok(()), |draft| self.tail.frame(&draft))
     }
 
     /// The entry before the first one is now the one at `base`.

@@ -25,7 +25,8 @@ impl Preamble {
     pub const fn bytes(self) -> [u8; PREAMBLE_BYTES] {
         match self {
             Self::Peer => *b"RFT\x01",
-            Self::Client => *b"KVC\x01",
+            // A zero byte first: no HTTP request, RESP command or TLS hello begins so, which keeps the port open to them.
+            Self::Client => *b"\0kv\x01",
         }
     }
 
@@ -77,7 +78,7 @@ mod tests {
     #[test]
     fn each_protocol_is_recognised_by_its_first_four_bytes_and_nothing_else_is() {
         assert_eq!(Preamble::sniff(*b"RFT\x01"), Some(Preamble::Peer));
-        assert_eq!(Preamble::sniff(*b"KVC\x01"), Some(Preamble::Client));
+        assert_eq!(Preamble::sniff(*b"\0kv\x01"), Some(Preamble::Client));
         for other in [*b"RFT\x02", *b"GET ", [0; 4]] {
             assert_eq!(Preamble::sniff(other), None);
         }

@@ -16,8 +16,10 @@ use crate::store::Response;
 /// Whom to ask.
 #[derive(Debug)]
 pub(super) enum Route {
-    /// The leader, once found.
+    /// The leader, once found: who answers is taken for it.
     Leader,
+    /// Any node.
+    Any,
     /// This node.
     Node(Arc<Node>),
 }
@@ -59,10 +61,10 @@ impl Client {
         loop {
             let deadline = trial.attempt(self.cluster.options().attempt_timeout)?;
             let node = match route {
-                Route::Leader => self.cluster.leader_or_next(),
+                Route::Leader | Route::Any => self.cluster.leader_or_next(),
                 Route::Node(node) => Arc::clone(node),
             };
-            let next = match self.send(&node, body, tail, deadline).await {
+            let (problem, maybe_applied) = match self.send(&node, body, tail, deadline).await {
                 Ok(Answered { reply, tail }) => match reply.result {
                     Ok(answer) => {
                         if matches!(route, Route::Leader) {
@@ -76,18 +78,14 @@ impl Client {
                         return Ok(Response { value, revision, term, index });
                     }
                     Err(refusal) => {
-                        let next = after_refusal(&refusal);
-                        let maybe_applied = is_write && refusal.may_be_applied();
-                        trial.failed(&node, Problem::Refused(refusal), maybe_applied);
-                        next
+                        let maybe_applied = refusal.may_be_applied();
+                        (Problem::Refused(refusal), maybe_applied)
                     }
                 },
-                Err(Failed { sent, problem }) => {
-                    let next = after_problem(&problem);
-                    trial.failed(&node, problem, is_write && sent);
-                    next
-                }
+                Err(Failed { sent, problem }) => (problem, sent),
             };
+            let next = Next::after(&problem);
+            trial.failed(&node, problem, is_write && maybe_applied);
             self.turn(trial, route, &node, next).await?;
         }
     }
@@ -119,36 +117,35 @@ impl Client {
     ) -> Result<(), Error> {
         match (route, next) {
             (_, Next::GiveUp) => return Err(trial.refused()),
-            (Route::Leader, Next::Follow(leader)) => {
+            (Route::Leader | Route::Any, Next::Follow(leader)) => {
                 self.cluster.follow(&leader);
                 trial.pause_before_redirect().await;
                 return Ok(());
             }
-            (Route::Leader, Next::Elsewhere) => self.cluster.doubt(node),
-            (Route::Leader, Next::Again) | (Route::Node(_), _) => {}
+            (Route::Leader | Route::Any, Next::Elsewhere) => self.cluster.doubt(node),
+            (_, Next::Again) | (Route::Node(_), _) => {}
         }
         trial.pause().await;
         Ok(())
     }
 }
 
-fn after_refusal(refusal: &Refusal) -> Next {
-    match refusal {
-        Refusal::NotLeader { leader: Some(leader) } => Next::Follow(leader.clone()),
-        Refusal::Busy => Next::Again,
-        Refusal::BadRequest(_) => Next::GiveUp,
-        Refusal::NotLeader { leader: None }
-        | Refusal::NoLeader
-        | Refusal::NotApplied(_)
-        | Refusal::Unknown(_)
-        | Refusal::RevisionNotReached { .. } => Next::Elsewhere,
-    }
-}
-
-/// Credentials are those of the cluster: what one node says of them, each would.
-fn after_problem(problem: &Problem) -> Next {
-    match problem {
-        Problem::HelloRefused(HelloRefusal::Credentials { .. }) => Next::GiveUp,
-        _ => Next::Elsewhere,
+impl Next {
+    fn after(problem: &Problem) -> Self {
+        match problem {
+            Problem::Refused(refusal) => match refusal {
+                Refusal::NotLeader { leader: Some(leader) } => Self::Follow(leader.clone()),
+                Refusal::Busy => Self::Again,
+                Refusal::BadRequest(_) => Self::GiveUp,
+                Refusal::NotLeader { leader: None }
+                | Refusal::NoLeader
+                | Refusal::NotApplied(_)
+                | Refusal::Unknown(_)
+                | Refusal::RevisionNotReached { .. } => Self::Elsewhere,
+            },
+            // Credentials are those of the cluster: what one node says of them, each would.
+            Problem::HelloRefused(HelloRefusal::Credentials { .. }) => Self::GiveUp,
+            _ => Self::Elsewhere,
+        }
     }
 }

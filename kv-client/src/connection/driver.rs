@@ -103,7 +103,8 @@ impl Driver {
         }
     }
 
-    /// Requests are taken before anything is written, so that those handed over together leave together.
+    /// What is due comes first. Requests are taken before anything is written, so that those handed over together leave
+    /// together.
     async fn serve(&mut self) -> Result<(), Problem> {
         let mut handed_over = Vec::new();
         loop {
@@ -111,6 +112,7 @@ impl Driver {
             self.incoming.make_room();
             tokio::select! {
                 biased;
+                () = &mut self.timer, if self.armed => self.expire()?,
                 count = self.queue.recv_many(&mut handed_over, SLOTS) => {
                     if count == 0 {
                         return Ok(());
@@ -126,7 +128,6 @@ impl Driver {
                     }
                     self.deliver()?;
                 }
-                () = &mut self.timer, if self.armed => self.expire()?,
             }
         }
     }
@@ -146,22 +147,16 @@ impl Driver {
     }
 
     fn encode_waiting(&mut self) {
-        if self.waiting.is_empty() || self.out.remaining() >= WRITE_AHEAD_BYTES {
-            return;
-        }
-        let now = Instant::now();
         while self.out.remaining() < WRITE_AHEAD_BYTES {
-            let Some(call) = self.waiting.pop_front() else { break };
-            if call.ticket.deadline <= now {
-                call.ticket.give_up(false);
-            } else if !call.ticket.end.is_closed() {
-                self.encode(call, now);
+            let Some(call) = self.waiting.pop_front() else { return };
+            if !call.ticket.end.is_closed() {
+                self.encode(call);
             }
         }
     }
 
-    fn encode(&mut self, call: Call, now: Instant) {
-        let Call { body, tail, ticket } = call;
+    fn encode(&mut self, Call { body, tail, ticket }: Call) {
+        let now = Instant::now();
         let request = Request { id: self.next_id, deadline_ms: told(ticket.deadline - now), body };
         self.head.clear();
         self.head = postcard::to_extend(&request, mem::take(&mut self.head))

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use kv_client::protocol::{Body, Reason, Refusal};
-use kv_client::{Cause, Error, KvStore, Options, ReadOptions};
-use tokio::time::Instant;
+use kv_client::{Cause, Client, Error, KvStore, Options, ReadOptions, Response};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 
 use crate::fake::{Action, Fake, Reachability, Seen};
 
@@ -85,27 +86,46 @@ async fn a_session_that_could_not_be_opened_leaves_the_write_not_applied() {
     assert!(matches!(error, Error::NotApplied(Cause::DeadlinePassed { .. })), "{error}");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_write_that_was_given_up_unsent_is_never_sent_later() {
-    let fake = Fake::three();
-    let mut options = Options::default();
-    options.attempt_timeout = Duration::from_secs(60);
+/// A client whose connection is so full that what it writes next waits, unsent; and the write that fills it.
+async fn stalled(fake: &Fake) -> (Client, JoinHandle<Result<Response<()>, Error>>) {
+    let options = Options { attempt_timeout: Duration::from_secs(60), ..Options::default() };
     let client = fake.client_with(&["n0"], options).with_deadline(Duration::from_secs(20));
     client.put(b"k", b"v").await.unwrap();
     fake.deaf(true);
-    // More than the stream and the driver take ahead of it.
     let big = tokio::spawn({
         let client = client.clone();
         async move { client.put(b"big", &vec![0; 1 << 20]).await }
     });
     tokio::task::yield_now().await;
+    (client, big)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_was_given_up_unsent_is_never_sent_later() {
+    let fake = Fake::new(["n0"]);
+    let (client, big) = stalled(&fake).await;
     let error = client.clone().with_deadline(Duration::from_secs(1)).put(b"k", b"late").await.unwrap_err();
     assert!(matches!(error, Error::NotApplied(Cause::DeadlinePassed { .. })), "{error}");
+    timeout(Duration::from_secs(1), client.put(b"k", b"dropped")).await.unwrap_err();
     fake.deaf(false);
     big.await.unwrap().unwrap();
     client.put(b"k", b"after").await.unwrap();
     let written = fake.seen().iter().filter(|seen| seen.is_tagged()).count();
     assert_eq!(written, 3, "the first, the big one, the one after");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_the_writes_on_a_connection_that_breaks_those_not_yet_sent_are_not_applied() {
+    let fake = Fake::new(["n0"]);
+    let (client, big) = stalled(&fake).await;
+    let unsent = tokio::spawn(async move { client.put(b"k", b"unsent").await });
+    tokio::task::yield_now().await;
+    fake.state().nodes[0].reachability = Reachability::Down;
+    fake.hang_up();
+    let error = unsent.await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::NotApplied(Cause::DeadlinePassed { .. })), "{error}");
+    let error = big.await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::Unknown(Cause::DeadlinePassed { .. })), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -79,6 +79,7 @@ struct Shared {
     state: Mutex<State>,
     seen: watch::Sender<Vec<Seen>>,
     deaf: watch::Sender<bool>,
+    hung_up: watch::Sender<()>,
 }
 
 pub(crate) struct State {
@@ -128,8 +129,8 @@ impl Fake {
             script: Box::new(|_| Action::Serve),
             held: Vec::new(),
         };
-        let (seen, deaf) = (watch::Sender::default(), watch::Sender::default());
-        Self { shared: Arc::new(Shared { state: Mutex::new(state), seen, deaf }) }
+        let (seen, deaf, hung_up) = Default::default();
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), seen, deaf, hung_up }) }
     }
 
     /// Three nodes in memory: `n0`, which leads, `n1` and `n2`.
@@ -157,6 +158,11 @@ impl Fake {
     /// Whether the nodes leave what they are sent unread.
     pub(crate) fn deaf(&self, deaf: bool) {
         self.shared.deaf.send_replace(deaf);
+    }
+
+    /// Closes all connections.
+    pub(crate) fn hang_up(&self) {
+        self.shared.hung_up.send_replace(());
     }
 
     pub(crate) fn seen(&self) -> Vec<Seen> {
@@ -192,6 +198,7 @@ impl Fake {
         let mut out = WriteBuffer::new(FRAME_LIMITS);
         let (replies, mut replied) = mpsc::unbounded_channel();
         let mut deaf = self.shared.deaf.subscribe();
+        let mut hung_up = self.shared.hung_up.subscribe();
         let mut greeted = false;
         loop {
             tokio::select! {
@@ -206,6 +213,7 @@ impl Fake {
                     }
                     continue;
                 }
+                _ = hung_up.changed() => return,
                 read = async {
                     deaf.wait_for(|deaf| !deaf).await.unwrap();
                     reader.read_buf(&mut buffer).await

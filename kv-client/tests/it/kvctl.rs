@@ -21,7 +21,7 @@ struct Bed {
     addresses: Vec<String>,
     folder: TempDir,
     // Dropped last: it serves the nodes.
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 /// What a run of `kvctl` came to.
@@ -51,7 +51,7 @@ impl Bed {
                 }
             });
         }
-        Self { fake, addresses, folder: TempDir::new().unwrap(), _runtime: runtime }
+        Self { fake, addresses, folder: TempDir::new().unwrap(), runtime }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -123,7 +123,7 @@ fn what_is_put_is_got_byte_for_byte_and_the_session_is_closed() {
     let file = bed.file("value", &binary[100..]);
     bed.run(&["put", "file", &format!("@{file}")]).exits_with(0);
     bed.run(&["get", "file"]).prints(&binary[100..]);
-    let key = OsStr::from_bytes(b"\xff\x00"[..1].as_ref());
+    let key = OsStr::from_bytes(b"\xff");
     let mut kvctl = Command::new(env!("CARGO_BIN_EXE_kvctl"));
     run(kvctl.arg("put").arg(key).arg("v").args(["-e", &bed.addresses[1]]), b"").exits_with(0);
     assert_eq!(bed.value(b"\xff").unwrap(), b"v");
@@ -295,6 +295,7 @@ fn what_is_imported_is_exported_byte_for_byte_in_the_order_of_keys() {
     let out = bed.path("out.jsonl");
     bed.run(&["export", out.to_str().unwrap()]).prints("");
     assert_eq!(fs::read_to_string(&out).unwrap(), sorted);
+    assert_eq!(fs::read_dir(bed.folder.path()).unwrap().count(), 2, "no temporary file is left");
     let pairs = bed.fake.state().store.pairs.len();
     bed.fake.state().store.pairs.clear();
     bed.run_with(&["import", "-"], &fs::read(&out).unwrap()).exits_with(0);
@@ -319,6 +320,20 @@ fn a_large_import_goes_through_and_of_lines_with_one_key_the_last_one_wins() {
         assert_eq!(bed.value(format!("k{key:04}").as_bytes()).unwrap(), last.to_string().into_bytes());
     }
     assert_eq!(bed.run(&["export"]).exits_with(0).stdout.iter().filter(|&&byte| byte == b'\n').count(), 1700);
+}
+
+#[test]
+fn a_line_waits_for_the_earlier_one_of_the_same_key_even_if_that_has_to_be_sent_again() {
+    let bed = Bed::new();
+    let mut puts = 0;
+    bed.fake.script(move |seen| {
+        puts += u32::from(seen.is_tagged());
+        if puts == 1 && seen.is_tagged() { Action::Refuse(Refusal::Busy) } else { Action::Serve }
+    });
+    let lines = br#"{"key":"k","value":"1"}
+{"key":"k","value":"2"}"#;
+    bed.run_with(&["import", "-"], lines).exits_with(0);
+    assert_eq!(bed.value(b"k").unwrap(), b"2");
 }
 
 #[test]
@@ -371,4 +386,22 @@ fn bench_reports_rates_and_latencies() {
     }
     assert_eq!(bed.fake.state().store.pairs.len(), 10);
     assert!(bed.fake.state().store.sessions.is_empty());
+}
+
+#[test]
+fn an_interrupt_closes_the_session() {
+    let bed = Bed::new();
+    let mut kvctl = Command::new(env!("CARGO_BIN_EXE_kvctl"));
+    kvctl.args(["-e", &bed.addresses[0], "import", "-"]);
+    let mut child = kvctl.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"{\"key\":\"k\",\"value\":\"v\"}\n").unwrap();
+    // When the put has arrived, the import waits for more input, which never comes.
+    bed.runtime.block_on(bed.fake.wait_for(2));
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert!(bed.fake.state().store.sessions.is_empty());
+    drop(stdin);
 }

@@ -93,8 +93,7 @@ async fn a_write_that_its_caller_gave_up_does_not_hold_the_window() {
 #[tokio::test(start_paused = true)]
 async fn no_more_writes_are_in_flight_than_the_window_has_room_for() {
     let fake = Fake::three();
-    let mut options = Options::default();
-    options.writes_in_flight = 4;
+    let options = Options { writes_in_flight: 4, ..Options::default() };
     let client = fake.client_with(&["n0"], options);
     client.increment(b"n", 0).await.unwrap();
     fake.script(|_| Action::Hold);

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use kv_service::config::{Cli, Command, Config, RunArgs};
 use kv_service::{daemon, logging};
+use tracing::Level;
 
 /// A bug: what is in memory can no longer be trusted, and nothing may be promised on top of it.
 const EXIT_BUG: i32 = 101;
@@ -23,7 +24,10 @@ fn run(args: RunArgs) -> ExitCode {
     match daemon::run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error}");
+            match tracing::enabled!(Level::ERROR) {
+                true => tracing::error!("{error}"),
+                false => eprintln!("kvd: {error}"),
+            }
             ExitCode::FAILURE
         }
     }

@@ -1,8 +1,8 @@
 //! Who founds the cluster, and when: one function of what a fresh node knows.
 //!
-//! Invariant (one-founder): of all nodes that were given one list, only the one whose listed address sorts first writes
-//! a first configuration; and only once every listed node has told it, on a connection that still stands, an id, the
-//! same list, and that it belongs to no cluster. If any listed node knows a cluster, nobody founds one.
+//! Invariant (one-founder): of all nodes that were given one list, only the one whose listed address sorts first
+//! writes a first configuration; and only once every listed node has told it, on a connection that still stands,
+//! an id, the same list, and that it belongs to no cluster. If any listed node knows a cluster, nobody founds one.
 //!
 //! Two nodes with different lists could found two clusters; the founder of either waits for a node that names the
 //! other's list, so it writes nothing.
@@ -61,7 +61,7 @@ pub(crate) enum Reason {
     /// There is a cluster, and this node is no member.
     #[error(
         "node {peer} at {address} belongs to cluster {cluster_id}, in which this node has no part: this node founds \
-         nothing and waits until a member calls it. {objection}"
+         nothing and waits until a member calls it. In that node's words: {objection}"
     )]
     Stranger { peer: Label, address: String, cluster_id: ClusterId, objection: String },
     /// There is a cluster, and this node is listed in it.
@@ -143,8 +143,8 @@ impl Introduction {
     }
 }
 
-/// Decides for the node that calls itself `own`, whose list is ascending and holds its own address. `contacts` has the
-/// other listed addresses.
+/// Decides for the node that calls itself `own`, whose list is ascending and holds its own address. `contacts` has
+/// the other listed addresses.
 pub(crate) fn decide(own: &Introduction, contacts: &BTreeMap<String, Contact>) -> Decision {
     match why_not(own, contacts) {
         Some(reason) => Decision::Wait(reason),

@@ -1,8 +1,8 @@
 //! One client's connection: one task that reads requests, hands them to the node, and writes the answers.
 //!
-//! Requests of one read are submitted together, and answers that have gathered are written together. Nothing is read
-//! while too many requests wait, or too many bytes for a client that does not read: the client then waits, and nobody
-//! else.
+//! Requests of one read are submitted together, and answers that have gathered are written together. Nothing is
+//! read while too many requests wait, or too many bytes for a client that does not read: the client then waits,
+//! and nobody else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +39,8 @@ pub(crate) struct Connection {
     /// When bytes last moved.
     read_at: Instant,
     written_at: Instant,
+    /// Whether bytes were asked for the last time round.
+    reading: bool,
     /// The client has nothing more to ask, or is not asked any more.
     closing: bool,
 }
@@ -69,6 +71,7 @@ impl Connection {
             outgoing_bytes: 0,
             read_at: now,
             written_at: now,
+            reading: false,
             closing: false,
         }
     }
@@ -83,14 +86,15 @@ impl Connection {
             let view = self.outbox.view();
             let (reads, writes) = (self.may_read(&view), self.outgoing.has_remaining());
             if self.closing && view.waiting == 0 && !writes {
-                return Ok(self.decoder.finish(&self.inbox)?);
+                return Ok(());
             }
+            if reads {
+                self.prepare_to_read();
+            }
+            self.reading = reads;
             let due = self.due(&view, reads).unwrap_or_else(|| Instant::now() + LONG);
             if timer.deadline() > due || timer.is_elapsed() {
                 timer.as_mut().reset(due);
-            }
-            if reads {
-                self.inbox.reserve(READ_BYTES);
             }
             let Self { reader, writer, inbox, outgoing, outbox, service, closing, .. } = &mut self;
             let event = tokio::select! {
@@ -113,8 +117,12 @@ impl Connection {
             Event::Written(0) => return Err(std::io::Error::from(std::io::ErrorKind::WriteZero).into()),
             Event::Written(_) => self.on_written(),
             Event::Applied => self.service.look_again(&self.outbox).await,
-            Event::Read(0) | Event::Stop => self.closing = true,
+            Event::Read(0) => {
+                self.decoder.finish(&self.inbox)?;
+                self.closing = true;
+            }
             Event::Read(_) => self.read_at = Instant::now(),
+            Event::Stop => self.closing = true,
         }
         Ok(())
     }
@@ -124,6 +132,10 @@ impl Connection {
         while !self.inbox.is_empty() && self.outbox.view().has_room() {
             let Some(frame) = self.decoder.decode(&mut self.inbox)? else { break };
             self.service.take(frame, &self.outbox).await?;
+        }
+        if self.inbox.is_empty() {
+            // It may be the end of a large piece of memory, which would be kept.
+            self.inbox = BytesMut::new();
         }
         Ok(())
     }
@@ -137,8 +149,18 @@ impl Connection {
             return Err(ConnectionError::Unanswerable);
         }
         self.outgoing_bytes = self.outgoing.remaining();
-        self.written_at = Instant::now();
+        if self.outgoing_bytes > 0 {
+            self.written_at = Instant::now();
+        }
         Ok(())
+    }
+
+    fn prepare_to_read(&mut self) {
+        self.inbox.reserve(READ_BYTES);
+        if !self.reading {
+            // The client was not listened to: it has not stalled.
+            self.read_at = Instant::now();
+        }
     }
 
     fn on_written(&mut self) {

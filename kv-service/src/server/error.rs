@@ -49,13 +49,15 @@ impl ConnectionError {
     /// Whether somebody should look at it: the client is not one of ours, or has a bug.
     pub(crate) const fn is_strange(&self) -> bool {
         match self {
+            // Whoever dies leaves its last frame unfinished.
+            Self::Frame(FrameError::Truncated { .. }) => false,
+            Self::NoHello(_) | Self::Left | Self::Stalled(_) | Self::Io(_) => false,
             Self::OtherProtocol { .. }
             | Self::Refused(_)
             | Self::Head(_)
             | Self::Frame(_)
             | Self::Answer(_)
             | Self::Unanswerable => true,
-            Self::NoHello(_) | Self::Left | Self::Stalled(_) | Self::Io(_) => false,
         }
     }
 }

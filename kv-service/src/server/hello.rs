@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::error::ConnectionError;
 use super::limits::{
-    FAREWELL_TIMEOUT, HELLO_LIMITS, HELLO_TIMEOUT, MAX_CONNECTIONS, READ_BYTES, REPLY_LIMITS, REQUEST_LIMITS,
+    FAREWELL_TIMEOUT, HELLO_LIMITS, HELLO_TIMEOUT, READ_BYTES, REPLY_LIMITS, REQUEST_LIMITS,
 };
 use super::service::Service;
 
@@ -119,7 +119,7 @@ impl Introduced {
 fn judge(hello: &ClientHello, service: &Service, room: Room) -> Result<Welcome, HelloRefusal> {
     let name = service.name().to_owned();
     if room == Room::None {
-        return Err(HelloRefusal::TooManyConnections { name, most: MAX_CONNECTIONS as u32 });
+        return Err(HelloRefusal::TooManyConnections { name, most: service.max_clients });
     }
     let (client, node) = (hello.protocol, ProtocolRange::OURS);
     match node.common(client) {
@@ -128,8 +128,8 @@ fn judge(hello: &ClientHello, service: &Service, room: Room) -> Result<Welcome, 
     }
 }
 
-/// Says that nothing more will come and lets the client read what it was told: closed at once with bytes unread, the
-/// connection would be reset, and the reason lost.
+/// Says that nothing more will come and lets the client read what it was told: closed at once with bytes unread,
+/// the connection would be reset, and the reason lost.
 async fn take_leave(mut stream: BoxStream) {
     let mut ignored = vec![0; 4096];
     if stream.shutdown().await.is_ok() {

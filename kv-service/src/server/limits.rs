@@ -5,10 +5,7 @@ use std::time::Duration;
 use kv_client::FRAME_LIMITS;
 use raft_net::frame::FrameLimits;
 
-/// Connections served at a time; one more is told so and closed.
-pub(crate) const MAX_CONNECTIONS: usize = 1024;
-
-/// Connections that are being told so at a time; one more is closed without a word.
+/// Connections beyond the operator's limit that are told so at a time; one more is closed without a word.
 pub(crate) const MAX_TURNED_AWAY: usize = 64;
 
 /// Requests of one connection that may wait for their answer; then nothing is read until one is answered.
@@ -31,7 +28,8 @@ pub(crate) const REPLY_LIMITS: FrameLimits = FRAME_LIMITS;
 /// Time for a client to introduce itself.
 pub(crate) const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Time without a byte moving, in the middle of a frame or with answers to write, after which a client is given up.
+/// Time without a byte moving, in the middle of a frame or with answers to write, after which a client is given
+/// up.
 pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Time for a client to take leave, once it was told why.

@@ -1,7 +1,7 @@
 //! What a request comes to: checked, handed to the node, and its outcome put into words of the protocol.
 //!
-//! One value shared by all connections. Callbacks run on the node's task and encode the answer where it belongs, so
-//! that a request costs no wake-up of its own.
+//! One value shared by all connections. Callbacks run on the node's task and encode the answer where it belongs,
+//! so that a request costs no wake-up of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,6 +40,8 @@ pub(crate) struct Service {
     /// Why this node does not take part.
     pub(super) note: watch::Receiver<Option<String>>,
     pub(super) started: Instant,
+    /// How many clients may be connected at a time.
+    pub(super) max_clients: u32,
     clock: ClusterClock,
     request_timeout: Duration,
     stopping: watch::Receiver<bool>,
@@ -55,6 +57,8 @@ pub(crate) struct Parts {
     pub(crate) clock: ClusterClock,
     /// How long a request may wait if its client does not say.
     pub(crate) request_timeout: Duration,
+    /// How many clients may be connected at a time.
+    pub(crate) max_clients: u32,
     /// Whether the node is being shut down.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -76,10 +80,22 @@ struct Read {
 
 impl Service {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { node, local, log, note, clock, request_timeout, stopping } = parts;
+        let Parts { node, local, log, note, clock, request_timeout, max_clients, stopping } = parts;
         let observed = node.observe();
         let (started, seen) = (Instant::now(), Seen::default());
-        Self { node, observed, local, log, note, started, clock, request_timeout, stopping, seen }
+        Self {
+            node,
+            observed,
+            local,
+            log,
+            note,
+            started,
+            max_clients,
+            clock,
+            request_timeout,
+            stopping,
+            seen,
+        }
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -1,8 +1,8 @@
 //! The requests of one connection that wait for their answer, and when each has waited long enough.
 //!
 //! One timer serves them all: [`Waiting::wake_at`] is never later than the earliest deadline, but may be earlier,
-//! because an answered request leaves it as it is. So an answer costs one look-up, and the requests are looked through
-//! only when the timer fires: about once per deadline's length, not once per request.
+//! because an answered request leaves it as it is. So an answer costs one look-up, and the requests are looked
+//! through only when the timer fires: about once per deadline's length, not once per request.
 
 use std::collections::HashMap;
 

@@ -277,8 +277,8 @@ pub(crate) async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> 
     }
 }
 
-/// Addresses that nobody listens on, on a loopback address of their own: a port that is free now stays free while its
-/// node is down, for outgoing connections of other tests do not take it.
+/// Addresses that nobody listens on, on a loopback address of their own: a port that is free now stays free while
+/// its node is down, for outgoing connections of other tests do not take it.
 fn free_addresses(count: usize) -> Vec<String> {
     static TAKEN: AtomicU8 = AtomicU8::new(1);
     let [.., high, low] = std::process::id().to_be_bytes();

@@ -8,7 +8,7 @@ use kv_client::protocol::{
     ServerHello,
 };
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, eventually};
 use crate::raw::{Client, frame, put};
 
 async fn single() -> (Cluster, Client) {
@@ -31,9 +31,9 @@ fn long_put(key_bytes: usize, value_bytes: usize) -> Vec<u8> {
     let mut bytes = put(b"k", b"");
     // Key and value with their lengths stand at the end.
     bytes.truncate(bytes.len() - (2 + 1 + 4));
-    bytes.extend_from_slice(&u16::try_from(key_bytes).unwrap().to_le_bytes());
+    bytes.extend_from_slice(&u16::try_from(key_bytes).expect("64 KiB at most").to_le_bytes());
     bytes.resize(bytes.len() + key_bytes, b'k');
-    bytes.extend_from_slice(&u32::try_from(value_bytes).unwrap().to_le_bytes());
+    bytes.extend_from_slice(&u32::try_from(value_bytes).expect("4 GiB at most").to_le_bytes());
     bytes.resize(bytes.len() + value_bytes, b'v');
     bytes
 }
@@ -117,6 +117,27 @@ async fn a_client_that_does_not_read_its_answers_costs_others_nothing() {
         }
     }
     assert!(pages > 0 && refused > 0, "{pages} pages, {refused} refused");
+}
+
+#[tokio::test]
+async fn one_client_too_many_is_told_so_and_the_others_stay() {
+    let cluster = Cluster::start_with(1, &["--max-clients", "2"]);
+    cluster.nodes[0].says("role=leader").await;
+    let address = &cluster.nodes[0].client;
+    let (mut first, second) = (Client::connect(address), Client::connect(address));
+    let (mut third, hello) = Client::introduce(address, ProtocolRange::OURS);
+    assert!(
+        matches!(hello, ServerHello::Refused(HelloRefusal::TooManyConnections { most: 2, .. })),
+        "{hello:?}"
+    );
+    assert!(third.next_frame().is_none(), "the connection is closed");
+    first.put(b"key", b"value", 5000).unwrap();
+    drop(second);
+    eventually("a free place", async || {
+        let (_, hello) = Client::introduce(address, ProtocolRange::OURS);
+        matches!(hello, ServerHello::Welcome(_)).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

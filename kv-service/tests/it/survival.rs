@@ -103,6 +103,40 @@ async fn a_follower_that_missed_what_the_log_has_forgotten_catches_up_by_snapsho
 }
 
 #[tokio::test]
+async fn a_node_asked_to_stop_answers_what_is_under_way_and_exits_0() {
+    let mut cluster = Cluster::start(1);
+    cluster.leader().await;
+    let client = cluster.client().with_deadline(Duration::from_millis(500));
+    let writers: Vec<_> = (0..64)
+        .map(|writer| {
+            let client = client.clone();
+            tokio::spawn(async move {
+                let mut count = 0;
+                while client.put(format!("{writer}-{count}").as_bytes(), b"here").await.is_ok() {
+                    count += 1;
+                }
+                count
+            })
+        })
+        .collect();
+    eventually("writes under way", async || cluster.nodes[0].applied("0-20").await).await;
+    assert!(cluster.nodes[0].terminate().await.success());
+    let mut acknowledged = Vec::new();
+    for writer in writers {
+        acknowledged.push(writer.await.unwrap());
+    }
+    cluster.nodes[0].start();
+    let client = cluster.client();
+    for (writer, count) in acknowledged.into_iter().enumerate() {
+        for number in 0..count {
+            let key = format!("{writer}-{number}");
+            let found = client.get(key.as_bytes(), ReadOptions::default()).await.unwrap();
+            assert!(found.value.is_some(), "{key} was acknowledged");
+        }
+    }
+}
+
+#[tokio::test]
 async fn all_nodes_killed_at_once_come_back_with_every_acknowledged_write() {
     let mut cluster = Cluster::start(3);
     let client = cluster.client();

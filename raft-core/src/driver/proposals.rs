@@ -1,7 +1,8 @@
 //! Proposals on their way: each waits for the entry that is committed at its index.
 //!
-//! Whatever is committed there decides: the proposal's own entry was applied, any other means that it never will be. A
-//! node that no longer leads keeps waiting, because the next leader may well commit what it proposed.
+//! Whatever is committed there decides: the proposal's own entry was applied, any other means that it never will be; and
+//! so does an entry of a later term before it, because terms never fall along a log. A node that no longer leads keeps
+//! waiting until then, because the next leader may well commit what it proposed.
 //!
 //! Bounded by the core's admission: what waits here was in the log and uncommitted when it was proposed.
 
@@ -44,7 +45,8 @@ impl Proposals {
 
     /// The next proposal that the committed entry `id` decides.
     pub(super) fn decided_by(&mut self, id: EntryId) -> Option<Fate> {
-        let (proposed, ticket) = self.0.pop_front_if(|(proposed, _)| proposed.index <= id.index)?;
+        let (proposed, ticket) =
+            self.0.pop_front_if(|(proposed, _)| proposed.index <= id.index || proposed.term < id.term)?;
         Some(if proposed == id { Fate::Committed(ticket) } else { Fate::Displaced(proposed, ticket) })
     }
 
@@ -69,15 +71,15 @@ mod tests {
     }
 
     #[test]
-    fn the_committed_entry_decides_every_proposal_at_its_index() {
+    fn a_committed_entry_decides_every_proposal_at_its_index_and_those_of_earlier_terms_behind_it() {
         let mut proposals = Proposals::default();
         proposals.appended(id(3, 10), vec![Ticket(1), Ticket(2), Ticket(3)]);
         proposals.appended(id(5, 9), vec![Ticket(4), Ticket(5)]);
-        assert_eq!(fates(&mut proposals, id(5, 9)), [Fate::Committed(Ticket(4))]);
-        let at_ten = [Fate::Displaced(id(3, 10), Ticket(1)), Fate::Committed(Ticket(5))];
-        assert_eq!(fates(&mut proposals, id(5, 10)), at_ten);
-        assert_eq!(proposals.hidden_by(LogIndex(11)).collect::<Vec<_>>(), [Ticket(2)]);
-        assert_eq!(fates(&mut proposals, id(3, 12)), [Fate::Committed(Ticket(3))]);
+        let at_nine = [Fate::Committed(Ticket(4)), Fate::Displaced(id(3, 10), Ticket(1))];
+        assert_eq!(fates(&mut proposals, id(5, 9)), at_nine);
+        assert_eq!(proposals.hidden_by(LogIndex(10)).collect::<Vec<_>>(), [Ticket(5)]);
+        assert_eq!(fates(&mut proposals, id(3, 11)), [Fate::Committed(Ticket(2))]);
+        assert_eq!(fates(&mut proposals, id(4, 11)), [Fate::Displaced(id(3, 12), Ticket(3))]);
         assert!(proposals.is_empty());
     }
 }

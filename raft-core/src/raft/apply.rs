@@ -30,6 +30,11 @@ impl Applying {
         Self { next: applied.next(), under_way: VecDeque::new(), bytes: 0, fetching: false }
     }
 
+    /// Last entry that was handed out.
+    pub(super) const fn handed_out(&self) -> LogIndex {
+        self.next.prev()
+    }
+
     pub(super) fn applied(&mut self, through: LogIndex) {
         while let Some((_, bytes)) = self.under_way.pop_front_if(|(last, _)| *last <= through) {
             self.bytes -= bytes;

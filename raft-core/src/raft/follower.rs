@@ -70,7 +70,8 @@ impl Raft {
         Ok(())
     }
 
-    fn contradicted(&mut self, leader: NodeId, found: EntryId) {
+    /// `leader` has another entry than the one that is committed here.
+    pub(super) fn contradicted(&mut self, leader: NodeId, found: EntryId) {
         let committed = EntryId::new(self.terms.term_at(found.index).unwrap_or_default(), found.index);
         let term = self.hard_state.current_term;
         self.halt(Halt::CommittedEntryContradicted { leader, term, committed, found: found.term });

@@ -38,7 +38,9 @@ impl Raft {
 
     fn compact(&mut self) {
         let covered = self.snapshot.last.index;
-        let through = LogIndex(covered.0.saturating_sub(self.options.retained_entries));
+        let unneeded = LogIndex(covered.0.saturating_sub(self.options.retained_entries));
+        // A received snapshot can be ahead of applying: what was not handed out yet may have to be read back.
+        let through = unneeded.min(self.applying.handed_out());
         if through > self.terms.base().index {
             self.terms.compact(through);
             self.effects.push(Effect::Compact { through });
@@ -50,14 +52,19 @@ impl Raft {
         let current = offer.term >= self.hard_state.current_term
             && self.hard_state.cluster_id.is_some()
             && self.follow(from, offer.term);
-        let behind = offer.info.meta.last.index > self.commit_index;
+        let last = offer.info.meta.last;
+        let behind = last.index > self.commit_index;
         if current && behind && self.installing.is_none() {
             self.installing = Some(Installing::Receiving(offer.info.clone()));
             return self.effects.push(Effect::AcceptSnapshot { transfer, offer });
         }
         self.effects.push(Effect::RefuseSnapshot { transfer });
-        if current && !behind {
-            self.acknowledge_committed();
+        if !current || behind {
+            return;
+        }
+        match self.terms.term_at(last.index) {
+            Some(term) if term != last.term => self.contradicted(from, last),
+            _ => self.acknowledge_committed(),
         }
     }
 

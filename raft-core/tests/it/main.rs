@@ -2,7 +2,19 @@
 
 #[cfg(test)]
 #[cfg(feature = "testing")]
+mod driver;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod durability;
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod log_stores;
+#[cfg(test)]
+#[cfg(all(feature = "testing", feature = "node"))]
+mod node;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod ongaro;
 #[cfg(test)]
 #[cfg(feature = "testing")]
 mod paper_5_1;
@@ -24,6 +36,9 @@ mod paper_6;
 #[cfg(test)]
 #[cfg(feature = "testing")]
 mod paper_7;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod paper_8;
 #[cfg(test)]
 #[cfg(feature = "testing")]
 mod simulation;

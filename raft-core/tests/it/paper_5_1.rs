@@ -3,8 +3,8 @@
 use raft_core::{Message, RoleName};
 
 use crate::support::{
-    Network, Peer, append, conflict, entry, heartbeat, heartbeat_answer, matched, pre_vote_answer,
-    request_vote, vote,
+    Disk, ELECTION_TIMEOUT, Network, Peer, append, conflict, entry, heartbeat, heartbeat_answer, matched,
+    options, pre_vote_answer, request_vote, vote,
 };
 
 /// Everything that a node of `term` can say.
@@ -31,7 +31,7 @@ fn a_node_starts_as_a_follower_without_a_leader() {
 /// D12: a leader that restarts leads no more, until it is elected again.
 #[test]
 fn a_leader_restarts_as_a_follower() {
-    let mut node = Peer::with_log(&[1]).as_leader();
+    let mut node = Peer::with_log(&[1]).elected();
     let term = node.term();
     node.restarts();
     assert_eq!((node.role(), node.term(), node.leader()), (RoleName::Follower, term, None));
@@ -44,7 +44,7 @@ fn a_leader_restarts_as_a_follower() {
 fn a_follower_adopts_a_later_term_from_whatever_carries_one() {
     for message in messages_of(7) {
         let mut node = Peer::with_log(&[1, 1]).following_2_in(2);
-        node.time_passes(crate::support::ELECTION_TIMEOUT);
+        node.time_passes(ELECTION_TIMEOUT);
         node.receives(3, message.clone());
         assert_eq!((node.term(), node.role()), (7, RoleName::Follower), "{message:?}");
         assert_eq!(node.disk.log.hard_state.current_term.0, 7, "and remembers it: {message:?}");
@@ -56,7 +56,7 @@ fn a_follower_adopts_a_later_term_from_whatever_carries_one() {
 #[test]
 fn a_candidate_reverts_to_follower_when_it_sees_a_later_term() {
     for message in messages_of(7) {
-        let mut node = Peer::with_log(&[1, 1]).as_candidate();
+        let mut node = Peer::with_log(&[1, 1]).campaigning();
         node.receives(3, message.clone());
         assert_eq!((node.term(), node.role()), (7, RoleName::Follower), "{message:?}");
     }
@@ -66,7 +66,7 @@ fn a_candidate_reverts_to_follower_when_it_sees_a_later_term() {
 #[test]
 fn a_leader_reverts_to_follower_when_it_sees_a_later_term() {
     for message in messages_of(7).into_iter().filter(|message| !matches!(message, Message::RequestVote(_))) {
-        let mut node = Peer::with_log(&[1, 1]).as_leader();
+        let mut node = Peer::with_log(&[1, 1]).elected();
         node.receives(3, message.clone());
         assert_eq!((node.term(), node.role()), (7, RoleName::Follower), "{message:?}");
         assert!(node.raft.status().peers.is_empty(), "nothing of its leadership is left");
@@ -102,7 +102,7 @@ fn a_leader_of_a_past_term_does_not_keep_a_node_from_timing_out() {
 /// C6: an answer of a past term says nothing about this one.
 #[test]
 fn an_answer_of_a_past_term_moves_nothing() {
-    let mut node = Peer::with_log(&[1, 1, 1]).in_term(4).as_leader();
+    let mut node = Peer::with_log(&[1, 1, 1]).in_term(4).elected();
     let before = node.raft.status();
     for message in [
         matched(4, 4),
@@ -140,7 +140,7 @@ fn adopting_a_term_is_not_a_vote() {
 /// B8, the other side: a candidate that adopts a voter's term has not won its vote, nor any in the new term.
 #[test]
 fn a_refusal_of_a_later_term_elects_nobody() {
-    let mut node = Peer::with_log(&[1]).as_candidate();
+    let mut node = Peer::with_log(&[1]).campaigning();
     node.receives(2, vote(6, true));
     node.receives(3, vote(6, true));
     assert_eq!((node.term(), node.role(), node.voted_for()), (6, RoleName::Follower, None));
@@ -173,7 +173,7 @@ fn nobody_but_its_leader_is_followed_in_a_term() {
 /// Invariant (leader-append-only), `[Raft Figure 3]`: a leader takes entries from nobody in its own term.
 #[test]
 fn a_leader_takes_nothing_from_another_of_its_own_term() {
-    let mut node = Peer::with_log(&[1, 1]).as_leader();
+    let mut node = Peer::with_log(&[1, 1]).elected();
     let log = node.log();
     node.receives(2, append(node.term(), entry(1, 1), &[2, 2, 2], 3));
     node.receives(2, heartbeat(node.term(), 3));
@@ -184,7 +184,7 @@ fn a_leader_takes_nothing_from_another_of_its_own_term() {
 #[test]
 fn a_node_hears_neither_itself_nor_a_cluster_it_is_not_in() {
     let mut node = Peer::with_log(&[1]);
-    let mut blank = Peer::start(1, crate::support::options(), crate::support::Disk::blank());
+    let mut blank = Peer::start(1, options(), Disk::blank());
     for message in messages_of(9) {
         node.receives(1, message.clone());
         blank.receives(2, message);

@@ -6,8 +6,8 @@ use raft_core::configuration::MemberRole;
 use raft_core::{EntryKind, Message, RoleName};
 
 use crate::support::{
-    ELECTION_TIMEOUT, HEARTBEAT, Network, Peer, append, entry, heartbeat, heartbeat_answer, members,
-    pre_vote_answer, request_vote, vote, voters,
+    Disk, ELECTION_TIMEOUT, HEARTBEAT, Network, Peer, append, entry, heartbeat, heartbeat_answer, members,
+    options, pre_vote_answer, request_vote, vote, voters,
 };
 
 /// `[Raft Figure 2, Candidates]`: "On conversion to candidate, start election: increment currentTerm, vote for self,
@@ -20,7 +20,10 @@ fn a_candidate_enters_a_new_term_votes_for_itself_and_asks_everybody_else() {
     let deadline = node.raft.next_deadline();
     node.time_passes(HEARTBEAT);
     node.receives(2, pre_vote_answer(5, true));
-    assert_eq!((node.role(), node.term(), node.voted_for(), node.leader()), (RoleName::Candidate, 5, Some(1), None));
+    assert_eq!(
+        (node.role(), node.term(), node.voted_for(), node.leader()),
+        (RoleName::Candidate, 5, Some(1), None)
+    );
     let request = request_vote(5, entry(4, 3));
     assert_eq!(node.sent(), [(2, request.clone()), (3, request)]);
     assert_ne!(node.raft.next_deadline(), deadline, "its own timer starts anew");
@@ -38,6 +41,19 @@ fn a_follower_campaigns_when_its_timer_fires_and_not_before() {
     assert_eq!(node.role(), RoleName::PreCandidate);
 }
 
+/// A clock that seems to run backwards moves nothing: an earlier reading counts as the latest one.
+#[test]
+fn an_earlier_reading_of_the_clock_counts_as_the_latest() {
+    let mut node = Peer::with_log(&[1]).following_2_in(1);
+    node.time_passes(HEARTBEAT);
+    node.timer_looks();
+    let latest = node.now;
+    node.now = latest - ELECTION_TIMEOUT;
+    node.receives(2, heartbeat(1, 0));
+    let until = node.raft.next_deadline().saturating_since(latest);
+    assert!((ELECTION_TIMEOUT..ELECTION_TIMEOUT * 2).contains(&until), "{until:?}");
+}
+
 /// `[Raft §5.2]`: "A candidate wins an election if it receives votes from a majority of the servers in the full
 /// cluster for the same term", itself included.
 #[test]
@@ -49,7 +65,7 @@ fn a_candidate_wins_with_the_majority_and_not_one_vote_earlier() {
             assert_eq!(node.role(), RoleName::Leader, "alone, its own vote is the majority");
             continue;
         }
-        node = node.as_candidate();
+        node = node.campaigning();
         for voter in 2..2 + others_needed {
             assert_eq!(node.role(), RoleName::Candidate, "{voter} of {size}");
             node.receives(voter, vote(2, true));
@@ -63,7 +79,7 @@ fn a_candidate_wins_with_the_majority_and_not_one_vote_earlier() {
 fn a_vote_counts_once_and_a_strangers_never() {
     let learner = (6, MemberRole::Learner);
     let five: Vec<_> = (1..=5).map(|number| (number, MemberRole::Voter)).chain([learner]).collect();
-    let mut node = Peer::member_of(&members(&five), &[1]).as_candidate();
+    let mut node = Peer::member_of(&members(&five), &[1]).campaigning();
     for from in [2, 2, 2, 6, 9] {
         node.receives(from, vote(2, true));
     }
@@ -75,7 +91,7 @@ fn a_vote_counts_once_and_a_strangers_never() {
 /// A voter that refused cannot be talked round in the same term.
 #[test]
 fn the_first_answer_of_a_voter_stands() {
-    let mut node = Peer::member_of(&voters(1..=5), &[1]).as_candidate();
+    let mut node = Peer::member_of(&voters(1..=5), &[1]).campaigning();
     node.receives(2, vote(2, false));
     node.receives(2, vote(2, true));
     node.receives(3, vote(2, true));
@@ -85,7 +101,7 @@ fn the_first_answer_of_a_voter_stands() {
 /// A majority of refusals ends the campaign at once; the next one is up to the timer.
 #[test]
 fn a_candidate_that_cannot_win_any_more_stands_down() {
-    let mut node = Peer::with_log(&[1]).as_candidate();
+    let mut node = Peer::with_log(&[1]).campaigning();
     node.receives(2, vote(2, false));
     assert_eq!(node.role(), RoleName::Candidate);
     node.receives(3, vote(2, false));
@@ -119,7 +135,7 @@ fn a_candidate_that_asks_again_gets_the_same_vote_again() {
 /// A candidate has voted for itself.
 #[test]
 fn a_candidate_refuses_its_rivals() {
-    let mut node = Peer::with_log(&[1]).as_candidate();
+    let mut node = Peer::with_log(&[1]).campaigning();
     node.receives(2, request_vote(2, entry(1, 9)));
     assert_eq!(node.sent(), [(2, vote(2, false))]);
     assert_eq!(node.role(), RoleName::Candidate);
@@ -130,7 +146,7 @@ fn a_candidate_refuses_its_rivals() {
 #[test]
 fn a_candidate_returns_to_follower_when_another_leads_its_term() {
     for claim in [heartbeat(2, 0), append(2, entry(1, 1), &[2], 0)] {
-        let mut node = Peer::with_log(&[1]).as_candidate();
+        let mut node = Peer::with_log(&[1]).campaigning();
         node.receives(3, claim.clone());
         assert_eq!((node.role(), node.leader(), node.term()), (RoleName::Follower, Some(3), 2), "{claim:?}");
     }
@@ -139,7 +155,7 @@ fn a_candidate_returns_to_follower_when_another_leads_its_term() {
 /// As above: "If the term in the RPC is smaller [...], then the candidate rejects the RPC and continues".
 #[test]
 fn a_candidate_goes_on_when_a_past_leader_speaks() {
-    let mut node = Peer::with_log(&[1]).as_candidate();
+    let mut node = Peer::with_log(&[1]).campaigning();
     node.receives(3, heartbeat(1, 0));
     assert_eq!(node.role(), RoleName::Candidate);
     assert_eq!(node.sent(), [(3, heartbeat_answer(2, 0))]);
@@ -175,8 +191,8 @@ fn election_timeouts_are_random_within_their_interval_and_drawn_anew_each_time()
     let mut drawn = BTreeSet::new();
     for number in 1..=3 {
         let configuration = voters(1..=3);
-        let disk = crate::support::Disk::with_log(&configuration, &[1]);
-        let mut node = Peer::start(number, crate::support::options(), disk);
+        let disk = Disk::with_log(&configuration, &[1]);
+        let mut node = Peer::start(number, options(), disk);
         for _ in 0..20 {
             let before = node.now;
             node.times_out();
@@ -218,7 +234,7 @@ fn a_refused_vote_does_not_restart_the_timer() {
 /// other servers to establish its authority". Here it is the no-op of its term that does so, `[Raft §8]`.
 #[test]
 fn a_new_leader_speaks_to_everybody_at_once() {
-    let mut node = Peer::member_of(&voters(1..=5), &[1, 1]).as_candidate();
+    let mut node = Peer::member_of(&voters(1..=5), &[1, 1]).campaigning();
     node.receives(2, vote(2, true));
     node.receives(4, vote(2, true));
     let sent = node.sent();
@@ -233,7 +249,7 @@ fn a_new_leader_speaks_to_everybody_at_once() {
 /// `[Raft §5.2]`: "Leaders send periodic heartbeats [...] to all followers in order to maintain their authority."
 #[test]
 fn a_leader_sends_heartbeats_in_each_interval() {
-    let mut node = Peer::with_log(&[1]).as_leader();
+    let mut node = Peer::with_log(&[1]).elected();
     for _ in 0..3 {
         let last_heartbeats = node.now;
         node.heartbeats();
@@ -252,7 +268,10 @@ fn every_node_can_be_elected_in_its_turn() {
         net.elect(number);
         assert_eq!(net.node(number).term(), round as u64 + 2);
         for follower in (1..=3).filter(|&follower| follower != number) {
-            assert_eq!((net.node(follower).role(), net.node(follower).leader()), (RoleName::Follower, Some(number)));
+            assert_eq!(
+                (net.node(follower).role(), net.node(follower).leader()),
+                (RoleName::Follower, Some(number))
+            );
         }
     }
 }
@@ -261,7 +280,7 @@ fn every_node_can_be_elected_in_its_turn() {
 /// election, start no other one.
 #[test]
 fn answers_that_arrive_after_the_election_change_nothing() {
-    let mut node = Peer::member_of(&voters(1..=5), &[1]).as_candidate();
+    let mut node = Peer::member_of(&voters(1..=5), &[1]).campaigning();
     node.receives(2, vote(2, true));
     node.receives(3, vote(2, true));
     node.sent();
@@ -275,7 +294,7 @@ fn answers_that_arrive_after_the_election_change_nothing() {
 /// B3 (raft-rs#83): asking for pre-votes forgets the leader and every vote of the campaign before.
 #[test]
 fn a_pre_candidate_starts_without_leader_and_without_votes() {
-    let mut node = Peer::member_of(&voters(1..=5), &[1]).as_candidate();
+    let mut node = Peer::member_of(&voters(1..=5), &[1]).campaigning();
     node.receives(2, vote(2, true));
     node.times_out();
     assert_eq!((node.role(), node.term(), node.leader()), (RoleName::PreCandidate, 2, None));
@@ -314,7 +333,7 @@ fn a_lone_voter_elects_itself_at_once() {
 /// Nobody to ask, nobody to lead: a node outside any configuration waits.
 #[test]
 fn a_blank_node_never_campaigns() {
-    let mut node = Peer::start(1, crate::support::options(), crate::support::Disk::blank());
+    let mut node = Peer::start(1, options(), Disk::blank());
     for _ in 0..3 {
         node.times_out();
     }

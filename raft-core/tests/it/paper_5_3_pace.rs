@@ -6,16 +6,19 @@ use std::sync::Arc;
 
 use raft_core::message::AppendEntries;
 use raft_core::storage::ReadFailure;
-use raft_core::{Block, Effect, Halt, Input, LogIndex, Message, Options, ProposeError, RoleName};
+use raft_core::{
+    Block, BlockBuilder, Effect, EntryKind, Halt, Input, LogIndex, Message, Options, ProposeError, RoleName,
+    Term,
+};
 
 use crate::support::{
-    Disk, ELECTION_TIMEOUT, HEARTBEAT, Network, Peer, append, blocks, commands, conflict, entry, heartbeat,
-    heartbeat_answer, id, matched, options, request_vote, voters,
+    Disk, ELECTION_TIMEOUT, HEARTBEAT, Network, Peer, append, append_blocks, blocks, commands, conflict,
+    entry, heartbeat, heartbeat_answer, id, matched, options, request_vote, voters,
 };
 
 /// A leader of term 2 whose followers 2 and 3 match through its no-op, entry 2.
 fn leader(options: Options) -> Peer {
-    let mut node = Peer::with_log(&[1]).with_options(options).as_leader();
+    let mut node = Peer::with_log(&[1]).with_options(options).elected();
     node.receives(2, matched(2, 2));
     node.receives(3, matched(2, 2));
     node.sent();
@@ -63,7 +66,7 @@ fn a_divergent_tail_is_overwritten_by_the_smallest_messages() {
 /// towards a commit.
 #[test]
 fn a_hint_is_not_a_match() {
-    let mut node = Peer::with_log(&[1, 1, 1]).as_leader();
+    let mut node = Peer::with_log(&[1, 1, 1]).elected();
     node.receives(2, conflict(2, 3, entry(1, 2)));
     node.receives(3, conflict(2, 3, entry(1, 2)));
     let progress = node.progress(2);
@@ -89,13 +92,16 @@ fn overtaken_answers_move_nothing_back() {
     node.proposes("e").unwrap();
     node.receives(2, conflict(2, 6, entry(1, 1)));
     let progress = node.progress(2);
-    assert_eq!((progress.match_index, progress.next_index, progress.state), (LogIndex(5), LogIndex(6), "probe"));
+    assert_eq!(
+        (progress.match_index, progress.next_index, progress.state),
+        (LogIndex(5), LogIndex(6), "probe")
+    );
 }
 
 /// C6: while probing, only the answer to the present question counts.
 #[test]
 fn a_refusal_of_a_past_probe_is_ignored() {
-    let mut node = Peer::with_log(&[1, 1, 1, 1, 1]).as_leader();
+    let mut node = Peer::with_log(&[1, 1, 1, 1, 1]).elected();
     node.receives(2, conflict(2, 5, entry(1, 3)));
     node.sent();
     node.receives(2, conflict(2, 5, entry(1, 1)));
@@ -196,7 +202,7 @@ fn messages_follow_each_other_up_to_the_window() {
 /// A probe is one message, and waits for its answer.
 #[test]
 fn a_leader_that_does_not_know_where_logs_meet_sends_one_message_at_a_time() {
-    let mut node = Peer::with_log(&[1, 1]).as_leader();
+    let mut node = Peer::with_log(&[1, 1]).elected();
     for command in ["a", "b"] {
         node.proposes(command).unwrap();
     }
@@ -269,7 +275,8 @@ fn the_window_is_whole_again_after_starting_over() {
 /// index only rises and everything gets there.
 #[test]
 fn everything_gets_through_the_smallest_window() {
-    let smallest = Options { max_message_bytes: 1, max_inflight_messages: 1, max_inflight_bytes: 1, ..options() };
+    let smallest =
+        Options { max_message_bytes: 1, max_inflight_messages: 1, max_inflight_bytes: 1, ..options() };
     let mut net = Network::with_options(&smallest, &[&[1], &[1], &[1]]);
     net.elect(1);
     let mut before = LogIndex(0);
@@ -318,23 +325,16 @@ fn a_batch_above_the_limit_is_admitted_when_nothing_waits() {
 fn uncommitted_entries_of_earlier_terms_count() {
     let options = Options { max_uncommitted_bytes: 1_000, ..options() };
     let mut node = Peer::with_log(&[1]).with_options(options);
-    let large = Input::Message {
-        from: id(2),
-        message: crate::support::append_blocks(2, entry(1, 1), vec![large_block()], 1),
-    };
-    node.step(large);
+    let mut large = BlockBuilder::new();
+    large.push(EntryKind::Normal, &["x".repeat(600).as_bytes()]);
+    let large = large.finish(LogIndex(2), Term(2)).unwrap();
+    node.receives(2, append_blocks(2, entry(1, 1), vec![large], 1));
     node.time_passes(ELECTION_TIMEOUT);
-    node = node.as_leader();
+    node = node.elected();
     assert!(matches!(node.proposes(&"y".repeat(600)), Err(ProposeError::Busy { .. })));
     node.receives(2, matched(3, 3));
     assert_eq!(node.commit(), 3);
     node.proposes(&"y".repeat(600)).unwrap();
-}
-
-fn large_block() -> Block {
-    let mut builder = raft_core::BlockBuilder::new();
-    builder.push(raft_core::EntryKind::Normal, &["x".repeat(600).as_bytes()]);
-    builder.finish(LogIndex(2), raft_core::Term(2)).unwrap()
 }
 
 /// C15 (etcd#10199): what was truncated away while another led does not count any more, nor below zero.
@@ -345,7 +345,7 @@ fn uncommitted_entries_that_were_truncated_do_not_count() {
     node.receives(2, append(3, entry(2, 2), &[3, 3], 2));
     assert_eq!(node.log(), [1, 2, 3, 3]);
     node.time_passes(ELECTION_TIMEOUT);
-    node = node.as_leader();
+    node = node.elected();
     node.proposes(&"y".repeat(600)).unwrap();
     node.receives(2, matched(4, node.last().index.0));
     assert_eq!(node.commit(), node.last().index.0);
@@ -369,10 +369,34 @@ fn older_entries_are_read_back_from_the_log() {
     assert!(reads.count() > 2);
 }
 
+/// Memory holds the newest entries up to its bound, and whatever is not durable; nothing more.
+#[test]
+fn memory_holds_no_more_than_its_bound() {
+    let one = blocks(3, &[2])[0].encoded_bytes();
+    let mut node = leader(Options { cache_bytes: 3 * one, ..options() });
+    node.reads_stall();
+    for _ in 0..8 {
+        node.proposes("3@2").unwrap();
+    }
+    node.receives(2, matched(2, 7));
+    for peer in [2, 3] {
+        node.step(Input::Unreachable(id(peer)));
+    }
+    node.sent();
+    node.heartbeats();
+    let [append] = &node.appends_to(2)[..] else { panic!("one message") };
+    assert_eq!((append.prev_entry.index, append.last_index()), (LogIndex(7), LogIndex(10)), "from memory");
+    assert_eq!(node.appends_to(3), []);
+    let reads = node.pending_reads();
+    let ranges: Vec<_> = reads.iter().map(|request| (request.from.0, request.through.0)).collect();
+    assert_eq!(ranges, [(3, 7), (3, 10)], "to apply them, and for follower 3");
+}
+
 /// A leader of term 3 with entries `[1, 2, 2, 2]` before it, none of them in memory, that has asked its log for those
 /// which follower 2 lacks; the log does not answer yet.
 fn leader_that_reads() -> Peer {
-    let mut node = Peer::with_log(&[1, 2, 2, 2]).with_options(Options { cache_bytes: 0, ..options() }).as_leader();
+    let mut node =
+        Peer::with_log(&[1, 2, 2, 2]).with_options(Options { cache_bytes: 0, ..options() }).elected();
     node.reads_stall();
     node.receives(2, conflict(3, 4, entry(1, 1)));
     let [request] = node.pending_reads()[..] else { panic!("one read") };
@@ -413,7 +437,7 @@ fn a_read_of_an_earlier_leadership_is_void() {
     node.receives(3, append(4, entry(1, 1), &[4, 4, 4], 0));
     assert_eq!(node.log(), [1, 4, 4, 4]);
     node.time_passes(ELECTION_TIMEOUT);
-    node = node.as_leader();
+    node = node.elected();
     node.receives(2, conflict(5, 4, entry(1, 1)));
     node.sent();
     node.read_is_answered(Some(blocks(2, &[2, 2, 2])));

@@ -107,7 +107,11 @@ fn figure_8_c() -> Network {
 fn figure_8_an_entry_of_an_earlier_term_is_not_committed_by_counting() {
     let mut net = figure_8_c();
     for holder in [2, 3] {
-        assert_eq!(net.node(1).progress(holder).match_index.0, 2, "S1 knows that S{holder} holds the entry of term 2");
+        assert_eq!(
+            net.node(1).progress(holder).match_index.0,
+            2,
+            "S1 knows that S{holder} holds the entry of term 2"
+        );
     }
     assert_eq!(net.node(1).commit(), 0);
     assert_eq!(net.node(1).applied(), []);
@@ -156,7 +160,7 @@ fn figure_8_e_an_entry_of_the_current_term_commits_everything_before_it() {
 /// `[Raft §5.4.2]`: a leader commits entries of earlier terms "indirectly because of the Log Matching Property".
 #[test]
 fn inherited_entries_commit_with_the_first_entry_of_the_new_term() {
-    let mut node = Peer::with_log(&[1, 1, 2, 2]).as_leader();
+    let mut node = Peer::with_log(&[1, 1, 2, 2]).elected();
     for match_index in 1..=4 {
         node.receives(2, matched(3, match_index));
         node.receives(3, matched(3, match_index));

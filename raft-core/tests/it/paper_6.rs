@@ -2,11 +2,11 @@
 //! counts for. There is no way to propose a change yet; the tests play a leader that has one.
 
 use raft_core::configuration::MemberRole::{Incoming, Learner, Outgoing, Voter};
-use raft_core::{BlockBuilder, EntryKind, Halt, LogIndex, Message, ProposeError, RoleName};
+use raft_core::{BlockBuilder, EntryKind, Halt, Input, LogIndex, Message, ProposeError, RoleName, Term};
 
 use crate::support::{
-    Disk, Network, Peer, append, append_blocks, blocks, configuration_block, entry, heartbeat,
-    matched, members, offer, options, pre_vote, pre_vote_answer, request_vote, vote, voters,
+    Disk, Network, Peer, append, append_blocks, blocks, configuration_block, entry, heartbeat, matched,
+    members, offer, options, pre_vote, pre_vote_answer, request_vote, vote, voters,
 };
 
 /// `[Raft §6]`: "Once a given server adds the new configuration entry to its log, it uses that configuration for all
@@ -110,7 +110,7 @@ fn a_snapshot_holds_the_configuration_at_its_last_entry() {
 fn a_joint_configuration_needs_two_majorities_for_elections_and_commits() {
     // Old: 1, 2, 3. New: 1, 4, 5.
     let joint = members(&[(1, Voter), (2, Outgoing), (3, Outgoing), (4, Incoming), (5, Incoming)]);
-    let mut node = Peer::member_of(&joint, &[1]).as_candidate();
+    let mut node = Peer::member_of(&joint, &[1]).campaigning();
     node.receives(2, vote(2, true));
     node.receives(3, vote(2, true));
     assert_eq!(node.role(), RoleName::Candidate, "all of the old one, a third of the new one");
@@ -128,7 +128,7 @@ fn a_joint_configuration_needs_two_majorities_for_elections_and_commits() {
 #[test]
 fn a_learner_gets_the_log_and_counts_for_nothing() {
     let with_learner = members(&[(1, Voter), (2, Voter), (3, Learner)]);
-    let mut node = Peer::member_of(&with_learner, &[1]).as_candidate();
+    let mut node = Peer::member_of(&with_learner, &[1]).campaigning();
     node.receives(3, vote(2, true));
     assert_eq!(node.role(), RoleName::Candidate);
     node.receives(2, vote(2, true));
@@ -177,7 +177,7 @@ fn a_node_votes_for_and_follows_members_that_it_does_not_know_yet() {
 /// The converse: what strangers answer is counted by nobody.
 #[test]
 fn a_strangers_acknowledgement_commits_nothing() {
-    let mut node = Peer::with_log(&[1]).as_leader();
+    let mut node = Peer::with_log(&[1]).elected();
     for stranger in [7, 8, 9] {
         node.receives(stranger, matched(2, 2));
     }
@@ -190,10 +190,11 @@ fn a_strangers_acknowledgement_commits_nothing() {
 fn a_removed_voter_that_comes_back_with_a_later_term_disturbs_nobody() {
     let two_of_three = voters([1, 2]);
     let founded = voters(1..=3);
-    let log = vec![configuration_block(entry(1, 1), &founded), configuration_block(entry(1, 2), &two_of_three)];
+    let log =
+        vec![configuration_block(entry(1, 1), &founded), configuration_block(entry(1, 2), &two_of_three)];
     let new = Disk::with_blocks(&founded, log);
     let mut old = Disk::with_log(&founded, &[1]);
-    old.log.hard_state.current_term = raft_core::Term(40);
+    old.log.hard_state.current_term = Term(40);
     let mut net = Network::with_disks(&options(), [new.clone(), new, old]);
     net.elect(1);
     let term = net.node(1).term();
@@ -208,14 +209,17 @@ fn a_removed_voter_that_comes_back_with_a_later_term_disturbs_nobody() {
         }
     }
     net.deliver();
-    assert_eq!((net.node(1).role(), net.node(1).term(), net.node(2).leader()), (RoleName::Leader, term, Some(1)));
+    assert_eq!(
+        (net.node(1).role(), net.node(1).term(), net.node(2).leader()),
+        (RoleName::Leader, term, Some(1))
+    );
 }
 
 /// A leader with a joint configuration in its log goes by it, also for how long it may lead: CheckQuorum needs both.
 #[test]
 fn a_joint_configuration_needs_two_majorities_to_keep_leading() {
     let joint = members(&[(1, Voter), (2, Outgoing), (3, Outgoing), (4, Incoming), (5, Incoming)]);
-    let mut node = Peer::member_of(&joint, &[1]).as_leader();
+    let mut node = Peer::member_of(&joint, &[1]).elected();
     for _ in 0..4 {
         node.heartbeats();
         for heard in [2, 3] {
@@ -245,10 +249,10 @@ fn a_cluster_of_one_is_founded_and_grows_from_its_first_entry() {
 #[test]
 fn a_greeted_node_founds_nothing() {
     let mut node = Peer::start(1, options(), Disk::blank());
-    node.step(raft_core::Input::Greeted(voters(1..=3).cluster_id()));
+    node.step(Input::Greeted(voters(1..=3).cluster_id()));
     assert!(matches!(node.founds(voters([1])), Err(ProposeError::AlreadyInitialized { .. })));
     assert_eq!(node.disk.log.hard_state.cluster_id, Some(voters(1..=3).cluster_id()));
-    node.step(raft_core::Input::Greeted(voters([7]).cluster_id()));
+    node.step(Input::Greeted(voters([7]).cluster_id()));
     assert_eq!(node.disk.log.hard_state.cluster_id, Some(voters(1..=3).cluster_id()), "the first one stays");
 }
 
@@ -261,7 +265,7 @@ fn blank_nodes_learn_the_configuration_from_the_founder() {
     net.deliver();
     assert_eq!(net.node(1).role(), RoleName::PreCandidate, "nobody else belongs to the cluster yet");
     for blank in [2, 3] {
-        net.node(blank).step(raft_core::Input::Greeted(voters(1..=3).cluster_id()));
+        net.node(blank).step(Input::Greeted(voters(1..=3).cluster_id()));
     }
     net.elect(1);
     net.heartbeats(1, 1);
@@ -274,11 +278,12 @@ fn blank_nodes_learn_the_configuration_from_the_founder() {
 fn an_unreadable_configuration_stops_the_node() {
     let mut builder = BlockBuilder::new();
     builder.push(EntryKind::Configuration, &[b"from the future"]);
-    let block = builder.finish(LogIndex(2), raft_core::Term(2)).unwrap();
+    let block = builder.finish(LogIndex(2), Term(2)).unwrap();
     let mut node = Peer::with_log(&[1]);
     node.receives(2, append_blocks(2, entry(1, 1), vec![block], 0));
     assert!(matches!(node.halt(), Some(Halt::Configuration { id, .. }) if *id == entry(2, 2)));
-    let acknowledged = node.sent().into_iter().any(|(_, message)| matches!(message, Message::AppendEntriesResponse(_)));
+    let acknowledged =
+        node.sent().into_iter().any(|(_, message)| matches!(message, Message::AppendEntriesResponse(_)));
     assert!(!acknowledged);
     assert_eq!(node.log_on_disk(), [1]);
 }

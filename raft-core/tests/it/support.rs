@@ -4,6 +4,8 @@
 //! that sets the configuration, as every real log does. Nothing happens by itself: no timer fires, no message moves
 //! and no clock runs unless the test says so.
 
+pub(crate) mod cluster;
+pub(crate) mod ledger;
 mod network;
 mod peer;
 

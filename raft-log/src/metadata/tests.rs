@@ -68,6 +68,7 @@ fn a_durable_generation_outlives_either_of_its_copies_and_not_both() {
     let (old, new) = (Ok(slot(5, 5)), Ok(slot(6, 6)));
     assert_eq!(verdict([TORN, old, new, old]), Ok((6, vec![0])));
     assert_eq!(verdict([new, old, TORN, old]), Ok((6, vec![2])));
+    assert_eq!(verdict([Ok(slot(4, 4)), old, new, old]), Ok((6, vec![0])), "a write that the disk lost");
     assert_eq!(verdict([TORN, old, TORN, old]), Err([0, 2]));
     assert_eq!(verdict([new, TORN, new, TORN]), Err([1, 3]), "it may have held a newer one");
     assert_eq!(verdict([new, TORN, TORN, old]), Ok((6, vec![2, 1])));

@@ -6,7 +6,7 @@ use std::path::Path;
 use raft_core::fs::{Fs, StdFs};
 use raft_core::testing::SimFs;
 use raft_core::{EntryId, LogIndex, NodeId, Term};
-use raft_log::{Action, IoFailure, OpenError, create};
+use raft_log::{Action, BatchKind, IoFailure, OpenError, create, identify};
 
 use crate::hook_fs::{Call, HookFs};
 use crate::support::{DIR, SMALL, node_id, open_log};
@@ -54,6 +54,16 @@ fn a_log_is_created_once() {
     assert!(matches!(again, Err(OpenError::AlreadyInitialised { .. })), "{again:?}");
     let opening = open_log(&fs, Path::new(DIR), &SMALL, &snapshot(EntryId::ZERO)).unwrap();
     assert_eq!(opening.opened.node_id, node_id());
+}
+
+#[test]
+fn a_log_can_be_identified_without_opening_it() {
+    let fs = disk();
+    assert_eq!(identify(Path::new(DIR), fs).unwrap(), None);
+    let mut world = World::new(SimFs::new(5));
+    world.run(&[Step::Vote]).unwrap();
+    let found = identify(Path::new(DIR), world.fs.clone()).unwrap();
+    assert_eq!(found, Some((node_id(), world.recovered().hard_state)), "even while it is in use");
 }
 
 #[test]
@@ -208,6 +218,40 @@ fn files_of_a_newer_program_are_refused_as_such() {
         let error = refused(&fs, EntryId::ZERO);
         assert!(matches!(error, OpenError::NewerFormat { found: 2, newest: 1, .. }), "{path}: {error}");
     }
+}
+
+/// Gives the header of the batch at `offset` of the first segment another byte, and the checksum that goes with
+/// it.
+fn forge(fs: &SimFs, offset: usize, at: usize, byte: u8) {
+    let path = "/data/log/0000000000000001.seg";
+    let mut bytes = fs.contents(path).unwrap();
+    bytes[offset + at] = byte;
+    let mut crc = crc32fast::Hasher::new();
+    [node_id().get(), 1, offset as u64].iter().for_each(|part| crc.update(&part.to_le_bytes()));
+    crc.update(&bytes[offset + 8..offset + 72]);
+    bytes[offset + 4..offset + 8].copy_from_slice(&crc.finalize().to_le_bytes());
+    fs.set_contents(path, bytes).unwrap();
+}
+
+#[test]
+fn batches_that_this_program_does_not_know_are_refused_even_at_the_very_end() {
+    // One batch, no mark behind it: by its place alone it could be a torn tail.
+    let world = after(&[Step::Vote, Step::Append(2, 30)]);
+    forge(&world.fs, 4096, 64, BatchKind::Fill as u8);
+    let error = refused(&world.fs, EntryId::ZERO);
+    assert!(matches!(error, OpenError::Fill { offset: 4096, .. }), "{error}");
+    forge(&world.fs, 4096, 64, 77);
+    let error = refused(&world.fs, EntryId::ZERO);
+    assert!(error.to_string().contains("batch kind is 77"), "{error}");
+}
+
+#[test]
+fn a_batch_that_does_not_follow_the_log_is_refused_even_at_the_very_end() {
+    let world = after(&[Step::Vote, Step::Append(2, 30), Step::Settle, Step::Append(2, 30)]);
+    let base_index_at = 32;
+    forge(&world.fs, 8192, base_index_at, 1);
+    let error = refused(&world.fs, EntryId::ZERO);
+    assert!(error.to_string().contains("batch follows entry 1@1 (expected 2@1)"), "{error}");
 }
 
 #[test]

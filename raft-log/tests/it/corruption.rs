@@ -1,4 +1,5 @@
-//! Rot, zeros, truncation, misplaced pages, missing files: named, or without effect on what was durable; never served.
+//! Rot, zeros, truncation, misplaced pages, missing files: named, or without effect on what was durable; never
+//! served.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -52,8 +53,8 @@ enum Outcome {
 }
 
 impl Subject {
-    /// Opens a changed folder. It must refuse and change nothing, or serve nothing but what was written, everything
-    /// below the watermark included.
+    /// Opens a changed folder. It must refuse and change nothing, or serve nothing but what was written,
+    /// everything below the watermark included.
     fn open(&self, changed: &Image, options: &LogOptions, what: &str) -> (Outcome, String) {
         let fs = self.disk(changed);
         let opening = match open_log(&fs, Path::new(DIR), options, &snapshot(EntryId::ZERO)) {

@@ -1,4 +1,5 @@
-//! The bytes on disk, pinned: files outlive programs. A change here is a new format version, not a new golden file.
+//! The bytes on disk, pinned: files outlive programs. A change here is a new format version, not a new golden
+//! file.
 //!
 //! Rows of 32 bytes, those of zeros left out. `GOLDEN=write cargo test -p raft-log golden` writes the files anew.
 

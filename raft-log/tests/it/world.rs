@@ -1,4 +1,5 @@
-//! A log on a simulated disk beside a model of what it must hold, and the judgement over what a crash leaves of it.
+//! A log on a simulated disk beside a model of what it must hold, and the judgement over what a crash leaves of
+//! it.
 
 use std::path::Path;
 
@@ -213,7 +214,8 @@ impl World {
         }
     }
 
-    /// Runs a script until it ends, or the disk crashes. Whatever happens without a crash must be as the model says.
+    /// Runs a script until it ends, or the disk crashes. Whatever happens without a crash must be as the model
+    /// says.
     pub(crate) fn run(&mut self, script: &[Step]) -> Checked {
         match self.try_run(script) {
             Err(_) if self.fs.crashed().is_some() => Ok(()),
@@ -388,8 +390,8 @@ impl World {
         }
     }
 
-    /// Opens what a crash left; what is found becomes the one durable state. A log whose creation crashed may not be
-    /// there yet, and is created.
+    /// Opens what a crash left; what is found becomes the one durable state. A log whose creation crashed may not
+    /// be there yet, and is created.
     pub(crate) fn recover(&mut self) -> Checked {
         match self.try_recover() {
             Err(_) if self.fs.crashed().is_some() => Ok(()),

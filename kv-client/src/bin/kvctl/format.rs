@@ -1,5 +1,8 @@
 //! How results are printed.
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::Result;

@@ -38,7 +38,11 @@ fn main() -> ExitCode {
 /// One thread: it serves more requests than a cluster on the same machine could.
 fn run(cli: Cli) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("cannot start the runtime")?.block_on(dispatch(cli))
+    let runtime = runtime.context("cannot start the runtime")?;
+    let done = runtime.block_on(dispatch(cli));
+    // After an interrupt a read of standard input may be under way, which nothing but input ends.
+    runtime.shutdown_background();
+    done
 }
 
 async fn dispatch(Cli { global, command }: Cli) -> Result<ExitCode> {
@@ -72,8 +76,7 @@ async fn perform(client: &Client, global: &Global, command: Command) -> Result<E
 
 /// A client of the cluster that the command line names.
 fn connect(global: &Global) -> Result<Client> {
-    let mut options = Options::default();
-    options.deadline = global.timeout;
+    let options = Options { deadline: global.timeout, ..Options::default() };
     Ok(Client::new(&global.endpoints, options)?)
 }
 

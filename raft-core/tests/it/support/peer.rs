@@ -10,11 +10,11 @@ use raft_core::storage::{ReadRequest, Write};
 use raft_core::testing::sim_log::LogImage;
 use raft_core::transport::TransferId;
 use raft_core::{
-    Block, BlockBuilder, Configuration, Effect, EntryId, EntryKind, Halt, HardState, Input, LogIndex, Message,
-    NodeId, Options, PeerStatus, ProposeError, Raft, ReadError, RoleName, Term, Ticket, Time,
+    Block, BlockBuilder, Configuration, Effect, EntryId, EntryKind, Halt, HardState, Input, LogIndex,
+    Message, NodeId, Options, PeerStatus, ProposeError, Raft, ReadError, RoleName, Term, Ticket, Time,
 };
 
-use super::{ELECTION_TIMEOUT, blocks, configuration_block, id, offer, options, snapshot_info, voters};
+use super::{ELECTION_TIMEOUT, blocks, configuration_block, id, offer, options, voters};
 
 /// What survives a crash.
 #[derive(Clone, Debug)]
@@ -147,8 +147,8 @@ impl Peer {
         self
     }
 
-    /// Wins an election of the next term with every other voter's help.
-    pub(crate) fn as_candidate(mut self) -> Self {
+    /// Has campaigned for the next term with as many pre-votes as it takes; nothing that it sent then is left to see.
+    pub(crate) fn campaigning(mut self) -> Self {
         self.times_out();
         for voter in self.other_voters() {
             if self.role() == RoleName::PreCandidate {
@@ -162,8 +162,8 @@ impl Peer {
     }
 
     /// Wins an election of the next term; nothing that it sent then is left to see.
-    pub(crate) fn as_leader(mut self) -> Self {
-        self = self.as_candidate();
+    pub(crate) fn elected(mut self) -> Self {
+        self = self.campaigning();
         for voter in self.other_voters() {
             if self.role() == RoleName::Candidate {
                 let term = self.term();
@@ -332,8 +332,7 @@ impl Peer {
     pub(crate) fn restarts(&mut self) {
         let floor = self.disk.snapshot.last;
         // As a log store opens with a floor: a log that does not reach the snapshot starts again after it.
-        if self.disk.log.base().index < floor.index
-            && self.disk.log.term_at(floor.index) != Some(floor.term)
+        if self.disk.log.base().index < floor.index && self.disk.log.term_at(floor.index) != Some(floor.term)
         {
             self.disk.log.apply(&Write { reset: Some(floor), ..Write::default() });
         }
