@@ -29,15 +29,16 @@ use crate::store::{KvStore, Page, ReadOptions, Response, Versioned};
 
 /// A client of a cluster. Clones are the same client: they share connections and session.
 ///
-/// There is one connection to each node that is asked anything, made when it is needed, with many requests in flight
-/// on it. More connections are more clients.
+/// There is one connection to each node that is asked anything, made when it is needed, with many requests in
+/// flight on it. More connections are more clients.
 ///
-/// * **Linearizable reads and writes** go to the leader, found through any one node and followed by the hints of those
-///   that are not it; without a hint each node is asked in turn. They are tried again until the call's deadline.
+/// * **Linearizable reads and writes** go to the leader, found through any one node and followed by the hints of
+///   those that are not it; without a hint each node is asked in turn. They are tried again until the call's
+///   deadline.
 /// * **Serializable reads** are answered by the first endpoint and no other: what that node has applied.
-/// * **Writes** belong to a session, opened with the first of them. All attempts at one carry the same tag, hence it
-///   is applied once. A write that finds the session gone goes into a new one, if it is certain that no attempt was
-///   applied, else fails with [`Cause::SessionLost`].
+/// * **Writes** belong to a session, opened with the first of them. All attempts at one carry the same tag, hence
+///   it is applied once. A write that finds the session gone goes into a new one, if it is certain that no attempt
+///   was applied, else fails with [`Cause::SessionLost`].
 ///
 /// [`close`](Self::close) when done: the cluster bounds the number of sessions. Needs a tokio runtime with I/O and
 /// time.
@@ -49,8 +50,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that begins with these nodes (`host:port` of their client ports). One that is up is enough: it names
-    /// the others. Nothing is connected yet.
+    /// A client that begins with these nodes (`host:port` of their client ports). One that is up is enough: it
+    /// names the others. Nothing is connected yet.
     ///
     /// # Errors
     /// [`NoEndpoints`] if there is none.
@@ -106,8 +107,8 @@ impl Client {
         Ok(response.value)
     }
 
-    /// Waits until the writes in flight have ended and closes the session. Later writes fail with [`Cause::Closed`];
-    /// reads go on.
+    /// Waits until the writes in flight have ended and closes the session. Later writes fail with
+    /// [`Cause::Closed`]; reads go on.
     ///
     /// # Errors
     /// No node served it in time: the session stays open until it expires.

@@ -1,11 +1,11 @@
 //! One connection to one node: many requests in flight, replies in any order.
 //!
-//! A [`Connection`] is the handle, a [driver](driver::Driver) the task that owns the stream. Callers hand over a request and wait
-//! for what becomes of it; they set no timers. The driver gathers whatever is handed over while a write is under way into
-//! the next one, and gives up requests whose time is over.
+//! A [`Connection`] is the handle, a [driver](driver::Driver) the task that owns the stream. Callers hand over a
+//! request and wait for what becomes of it; they set no timers. The driver gathers whatever is handed over while a
+//! write is under way into the next one, and gives up requests whose time is over.
 //!
-//! Invariant (sent is known): only the driver sends and only the driver gives up, so a failed request is known to have
-//! been sent, perhaps, or certainly not; and one that was given up unsent is never sent later.
+//! Invariant (sent is known): only the driver sends and only the driver gives up, so a failed request is known to
+//! have been sent, perhaps, or certainly not; and one that was given up unsent is never sent later.
 //! Invariant (bounded in flight): a request holds a slot from before it is queued until it ends, and there are
 //! [`SLOTS`] of them; hence the unbounded channel to the driver never holds more.
 
@@ -25,8 +25,8 @@ use crate::connector::BoxStream;
 use crate::error::Problem;
 use crate::protocol::{Body, Reply, Token, Welcome};
 
-/// Longest frames of the native protocol, both ways. A head holds three longest keys, or the members; the longest tail
-/// is a command.
+/// Longest frames of the native protocol, both ways. A head holds three longest keys, or the members; the longest
+/// tail is a command.
 pub const FRAME_LIMITS: FrameLimits =
     FrameLimits { head_bytes: 64 * 1024, tail_bytes: MAX_COMMAND_BYTES as u32 };
 
@@ -82,8 +82,8 @@ impl Failed {
 }
 
 impl Connection {
-    /// Shakes hands over `stream` and leaves it to a driver. The caller bounds the time. `silence` is how long a node
-    /// may owe a reply without sending anything.
+    /// Shakes hands over `stream` and leaves it to a driver. The caller bounds the time. `silence` is how long a
+    /// node may owe a reply without sending anything.
     pub(crate) async fn open(
         mut stream: BoxStream,
         credentials: Option<Token>,

@@ -1,4 +1,5 @@
-//! Where byte streams come from: TCP in production; memory, TLS or a faulty network by whoever implements the trait.
+//! Where byte streams come from: TCP in production; memory, TLS or a faulty network by whoever implements the
+//! trait.
 
 use std::io;
 

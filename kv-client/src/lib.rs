@@ -13,8 +13,9 @@
 //! # }
 //! ```
 //!
-//! * [`Client`] finds the leader, follows it and retries within each call's deadline. Its writes are applied exactly
-//!   once, however often they had to be sent; its [`Error`] says whether a write that failed may be applied.
+//! * [`Client`] finds the leader, follows it and retries within each call's deadline. Its writes are applied
+//!   exactly once, however often they had to be sent; its [`Error`] says whether a write that failed may be
+//!   applied.
 //! * [`KvStore`] is the store as its callers see it, whoever serves it; [`Scan`] walks a range page by page.
 //! * [`command`] and [`protocol`] are what travels: for whoever writes a server or another client.
 //!

@@ -5,14 +5,15 @@ use std::time::Duration;
 use crate::command::SESSION_WINDOW;
 use crate::protocol::Token;
 
-/// Settings of a [`Client`](crate::Client). Fields may be added: write `..Options::default()` behind those you set.
+/// Settings of a [`Client`](crate::Client). Fields may be added: write `..Options::default()` behind those you
+/// set.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// How long a call may take in all, retries included. [`Client::with_deadline`](crate::Client::with_deadline)
     /// sets another one for single calls.
     pub deadline: Duration,
-    /// How long one node is waited for before the same request is sent to another. Raising it past the slowest commit
-    /// to be expected saves copies under overload; lowering it notices a hung node sooner.
+    /// How long one node is waited for before the same request is sent to another. Raising it past the slowest
+    /// commit to be expected saves copies under overload; lowering it notices a hung node sooner.
     pub attempt_timeout: Duration,
     /// How long connecting, hellos included, may take.
     pub connect_timeout: Duration,

@@ -76,8 +76,8 @@ pub struct Page {
 /// * A write that returns `Ok` is applied, exactly once, and visible to every linearizable read made after that.
 /// * [`Error::NotApplied`] and [`Error::Rejected`]: it changed nothing, and never will.
 /// * [`Error::Unknown`]: it is applied at most once.
-/// * Every call ends: by itself, or when its deadline passes. Dropping its future gives the call up; a write is then
-///   applied at most once.
+/// * Every call ends: by itself, or when its deadline passes. Dropping its future gives the call up; a write is
+///   then applied at most once.
 #[async_trait]
 pub trait KvStore: Send + Sync {
     /// Applies a command.

@@ -1,7 +1,7 @@
 //! What the client knows of the cluster: which nodes there are, which of them leads.
 //!
-//! The endpoints come from the caller; further nodes from the members list that each new connection is asked for, and
-//! from hints at the leader. All of it is a guess that the nodes' answers correct.
+//! The endpoints come from the caller; further nodes from the members list that each new connection is asked for,
+//! and from hints at the leader. All of it is a guess that the nodes' answers correct.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -125,8 +125,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Asks for the members and takes note of them. A node that does not say is not asked again: the next connection
-    /// brings the next chance.
+    /// Asks for the members and takes note of them. A node that does not say is not asked again: the next
+    /// connection brings the next chance.
     pub(super) async fn discover(&self, connection: &Connection) {
         let deadline = Instant::now() + self.options.attempt_timeout;
         let answered = connection.call(Body::Members, Bytes::new(), deadline).await;

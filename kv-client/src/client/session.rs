@@ -31,8 +31,8 @@ struct Window {
     ended: VecDeque<bool>,
 }
 
-/// A write of a session, from its first attempt until its caller no longer waits for it: given up, too, it ends, and
-/// with a later write the store hears that its copies are stale.
+/// A write of a session, from its first attempt until its caller no longer waits for it: given up, too, it ends,
+/// and with a later write the store hears that its copies are stale.
 #[derive(Debug)]
 pub(super) struct SessionWrite {
     session: Arc<Session>,

@@ -23,8 +23,8 @@ const READ_BYTES: usize = 64 * 1024;
 /// Requests are encoded ahead of the stream up to about this many bytes; the rest waits, unsent.
 const WRITE_AHEAD_BYTES: usize = 256 * 1024;
 
-/// Longest time between the deadline that a node is told and the caller's own: for the node's answer, which may know
-/// more, to arrive before the caller gives up.
+/// Longest time between the deadline that a node is told and the caller's own: for the node's answer, which may
+/// know more, to arrive before the caller gives up.
 const MOST_MARGIN: Duration = Duration::from_millis(100);
 
 /// What has been read and not yet decoded.
@@ -103,8 +103,8 @@ impl Driver {
         }
     }
 
-    /// What is due comes first. Requests are taken before anything is written, so that those handed over together leave
-    /// together.
+    /// What is due comes first. Requests are taken before anything is written, so that those handed over together
+    /// leave together.
     async fn serve(&mut self) -> Result<(), Problem> {
         let mut handed_over = Vec::new();
         loop {

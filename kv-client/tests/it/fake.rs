@@ -98,6 +98,7 @@ pub(crate) struct FakeNode {
     pub(crate) cluster_id: u128,
     pub(crate) refusal: Option<HelloRefusal>,
     pub(crate) state_hash: String,
+    pub(crate) note: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -120,6 +121,7 @@ impl Fake {
             cluster_id: CLUSTER_ID,
             refusal: None,
             state_hash: "ab".repeat(16),
+            note: None,
         };
         let state = State {
             nodes: addresses.into_iter().map(Into::into).map(node).collect(),
@@ -357,6 +359,7 @@ impl State {
                 ..StoreStatus::default()
             },
             members: members.into_iter().map(member).collect(),
+            note: self.nodes[at].note.clone(),
             ..NodeStatus::default()
         }
     }

@@ -231,9 +231,11 @@ fn status_shows_the_whole_cluster_from_one_endpoint() {
     for text in ["node_id", "peer_address", "state_hash"] {
         assert!(leader[text].is_string(), "{text}: {leader}");
     }
+    bed.fake.state().nodes[2].note = Some("what to do about it".to_owned());
     let table = bed.run(&["-e", n1, "status"]).exits_with(0).stdout;
     let table = String::from_utf8(table).unwrap();
-    assert_eq!(table.lines().count(), 4, "{table}");
+    assert_eq!(table.lines().count(), 5, "{table}");
+    assert_eq!(table.lines().last(), Some("n2: what to do about it"));
     assert!(table.starts_with("NODE  ROLE") && table.contains("LEADER"), "{table}");
 }
 

@@ -103,7 +103,7 @@ fn rows(asked: Vec<Asked>) -> Vec<Row> {
     let mut rows = Vec::new();
     for Asked { address, status } in asked {
         let (name, client_address) = match &status {
-            Ok(status) if !ids.insert(status.node_id.clone()) => continue,
+            Ok(status) if !status.node_id.is_empty() && !ids.insert(status.node_id.clone()) => continue,
             Ok(status) if status.client_address.is_empty() => (Some(status.name.clone()), address),
             Ok(status) => (Some(status.name.clone()), status.client_address.clone()),
             Err(_) => (names.get(&address).cloned(), address),
@@ -176,8 +176,10 @@ const HEADER: [&str; 11] =
 fn print_table(out: &mut impl Write, rows: &[Row]) -> Result<()> {
     writeln!(out, "{}", format::table(HEADER, rows.iter().map(cells)))?;
     for row in rows {
-        if let Err(error) = &row.status {
-            writeln!(out, "{} does not answer: {}", row.name(), error.problem)?;
+        match &row.status {
+            Ok(NodeStatus { note: Some(note), .. }) => writeln!(out, "{}: {note}", row.name())?,
+            Ok(_) => {}
+            Err(error) => writeln!(out, "{} does not answer: {}", row.name(), error.problem)?,
         }
     }
     Ok(())
