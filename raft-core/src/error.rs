@@ -105,6 +105,16 @@ pub enum Halt {
     /// The log store failed; what is durable is no longer known.
     #[error("log store failed: {0}")]
     LogFailed(#[source] StoreError),
+    /// The state machine broke its contract: replies can no longer be matched with proposals.
+    #[error("state machine gave {found} replies for a batch of {expected} entries that ends at {id}")]
+    RepliesMiscounted {
+        /// Last entry of the batch.
+        id: EntryId,
+        /// Replies there.
+        found: usize,
+        /// Entries in the batch.
+        expected: usize,
+    },
     /// The state machine cannot follow the log.
     #[error("state machine failed at entry {id}: {reason}")]
     StateMachineFailed {

@@ -134,6 +134,11 @@ impl<M: StateMachine> Applier<M> {
             state
                 .apply(&now, &mut self.replies)
                 .map_err(|reason| Halt::StateMachineFailed { id: last, reason: Arc::from(reason) })?;
+            let expected: usize = now.iter().map(Block::entry_count).sum();
+            let found = self.replies.len();
+            if found != expected {
+                return Err(Halt::RepliesMiscounted { id: last, found, expected });
+            }
             let entries = now.iter().flat_map(Block::entries);
             for (entry, reply) in entries.zip(self.replies.drain(..)) {
                 on_reply(entry.id, reply);

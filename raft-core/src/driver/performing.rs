@@ -156,7 +156,8 @@ where
     }
 
     pub(super) fn tell_transport(&mut self) {
-        let cluster = self.raft.hard_state().cluster_id;
+        // Once others have stored the id they wait for its founder; a founder that forgot it would keep them waiting.
+        let cluster = self.raft.durable().0.cluster_id;
         if let Some(cluster_id) = cluster.filter(|_| cluster != self.told_cluster) {
             self.transport.set_cluster(cluster_id);
             self.told_cluster = cluster;

@@ -127,6 +127,13 @@ where
             let Ok(event) = self.events.transport.try_recv() else { break };
             self.driver.handle(now, Event::Transport(event));
         }
+        // Rare, but they must not starve behind a busy disk and network.
+        while let Ok(event) = self.events.snapshots.try_recv() {
+            self.driver.handle(now, Event::Snapshot(event));
+        }
+        while let Ok(restored) = self.restored.try_recv() {
+            self.driver.handle(now, Event::Restored(restored));
+        }
         for _ in 0..MAX_BATCH {
             let Ok(request) = self.requests.try_recv() else { break };
             self.request(request)?;

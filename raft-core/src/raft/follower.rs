@@ -19,7 +19,7 @@ impl Raft {
         let prev = request.prev_entry;
         if request.term < self.hard_state.current_term {
             // Receiver 1: reply false if term < currentTerm; the deposed leader learns of the later term.
-            return self.report_conflict(from, prev.index, EntryId::ZERO, echo);
+            return self.report_conflict(from, prev.index, EntryId::ZERO, Echo::NONE);
         }
         if !request.is_well_formed() || !self.follow(from, request.term) {
             return;
@@ -79,14 +79,21 @@ impl Raft {
 
     pub(super) fn on_heartbeat(&mut self, from: NodeId, heartbeat: Heartbeat) {
         let Heartbeat { term, leader_commit, read_seq, sent_at } = heartbeat;
-        if term >= self.hard_state.current_term {
-            if !self.follow(from, term) {
-                return;
-            }
-            self.commit_as_told(leader_commit);
+        if term < self.hard_state.current_term {
+            return self.answer_heartbeat(from, Echo::NONE);
         }
+        if self.follow(from, term) {
+            self.commit_as_told(leader_commit);
+            self.answer_heartbeat(from, Echo { read_seq, sent_at });
+        }
+    }
+
+    /// Invariant (echo-in-term): an answer echoes only what the leader of its own term sent. Read rounds count from 0 in
+    /// each term: the echo of an old one would confirm reads of a later term that nobody has heard of.
+    fn answer_heartbeat(&mut self, to: NodeId, echo: Echo) {
+        let Echo { read_seq, sent_at } = echo;
         let term = self.hard_state.current_term;
-        self.send(from, Message::HeartbeatResponse(HeartbeatResponse { term, read_seq, sent_at }));
+        self.send(to, Message::HeartbeatResponse(HeartbeatResponse { term, read_seq, sent_at }));
     }
 
     /// A leader of `term`, which is not past, was heard from: follows it. False if that cannot be, because this node or

@@ -188,6 +188,9 @@ impl Raft {
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(progress) = leader.progress.get_mut(&from) else { return };
         progress.heard_at = self.now;
-        progress.read_seq = progress.read_seq.max(read_seq);
+        // Nobody can have seen a round that has not begun.
+        if read_seq <= leader.reads.round() {
+            progress.read_seq = progress.read_seq.max(read_seq);
+        }
     }
 }

@@ -38,6 +38,11 @@ pub(super) struct Echo {
     pub(super) sent_at: Time,
 }
 
+impl Echo {
+    /// Of nothing.
+    pub(super) const NONE: Self = Self { read_seq: 0, sent_at: Time::ZERO };
+}
+
 impl Follower {
     pub(super) const fn new(leader: Option<NodeId>) -> Self {
         Self { leader, matched: LogIndex::ZERO, acknowledged: LogIndex::ZERO, unanswered: None }

@@ -11,7 +11,6 @@ use crate::cache::Cache;
 use crate::configurations::Configurations;
 use crate::effect::Effect;
 use crate::snapshot::{SnapshotInfo, SnapshotMeta, SnapshotOffer};
-use crate::time::Time;
 use crate::transport::TransferId;
 use crate::types::{LogIndex, NodeId, Term};
 
@@ -132,7 +131,7 @@ impl Raft {
     fn acknowledge_committed(&mut self) {
         if let Role::Follower(follower) = &mut self.role {
             follower.matched = follower.matched.max(self.commit_index);
-            follower.unanswered.get_or_insert(Echo { read_seq: 0, sent_at: Time::ZERO });
+            follower.unanswered.get_or_insert(Echo::NONE);
         }
     }
 }
