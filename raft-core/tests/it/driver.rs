@@ -1,33 +1,19 @@
-//! [`Driver`](raft_core::Driver) over simulated stores: how proposals and reads end, when snapshots are taken and loaded,
-//! and what stops a node.
+//! [`Driver`](raft_core::Driver) over simulated stores: how proposals and reads end, when snapshots are taken and
+//! loaded, and what stops a node.
 
 use std::io;
 use std::sync::Arc;
 
-use raft_core::driver::{Driver, Event, Parts, SnapshotPolicy, StartError};
+use raft_core::driver::{Event, StartError};
 use raft_core::error::{Halt, ProposeError, ReadError};
 use raft_core::storage::LogEvent;
-use raft_core::testing::sim_log::LogImage;
 use raft_core::testing::sim_snapshots::SnapshotImage;
-use raft_core::testing::{SimLog, SimSnapshots};
 use raft_core::transport::TransportEvent;
-use raft_core::{Block, LogIndex, Message, Options, OptionsError, RoleName, Time};
+use raft_core::{Block, LogIndex, Message, Options, OptionsError, RoleName};
 
-use crate::support::cluster::{Cluster, Machine, Settings, Wire};
-use crate::support::ledger::{Ledger, POISON};
+use crate::support::cluster::{Cluster, Machine, Settings};
+use crate::support::ledger::POISON;
 use crate::support::{Disk, append, entry, heartbeat, id, options, voters};
-
-/// A cluster of one that leads.
-fn alone(settings: Settings) -> Cluster {
-    let mut cluster = Cluster::with_settings(1, settings);
-    cluster.elect(1);
-    cluster
-}
-
-/// Snapshots by policy.
-fn snapshots_every(every_bytes: usize, alignment: u64) -> Settings {
-    Settings { policy: SnapshotPolicy { every_bytes, alignment }, ..Settings::default() }
-}
 
 // Proposals.
 
@@ -54,7 +40,7 @@ fn a_proposal_ends_with_its_reply() {
 /// Commands of one turn travel as one block, in the order in which they came.
 #[test]
 fn commands_of_one_turn_are_one_block() {
-    let mut cluster = alone(Settings::default());
+    let mut cluster = Cluster::alone(Settings::default());
     let blocks_before = cluster.node(1).log.with_durable(|log| log.blocks().count());
     let tickets: Vec<_> = (0..100).map(|n| cluster.node(1).proposes(&n.to_string())).collect();
     cluster.deliver();
@@ -68,7 +54,7 @@ fn commands_of_one_turn_are_one_block() {
 #[test]
 fn a_batch_is_cut_at_the_size_of_a_message() {
     let small = Options { max_message_bytes: 100, ..options() };
-    let mut cluster = alone(Settings { options: small, ..Settings::default() });
+    let mut cluster = Cluster::alone(Settings { options: small, ..Settings::default() });
     let tickets: Vec<_> = (0..10).map(|_| cluster.node(1).proposes(&"x".repeat(40))).collect();
     cluster.deliver();
     assert!(tickets.iter().all(|&ticket| matches!(cluster.node(1).outcome(ticket), Some(Ok(_)))));
@@ -136,8 +122,8 @@ fn a_displaced_proposal_was_not_applied() {
     assert_eq!(cluster.node(1).commands(), ["kept"]);
 }
 
-/// An entry of a later term is committed *before* the proposal's place, and nothing more is proposed: entries of earlier
-/// terms cannot follow it, so there is nothing to wait for.
+/// An entry of a later term is committed *before* the proposal's place, and nothing more is proposed: entries of
+/// earlier terms cannot follow it, so there is nothing to wait for.
 #[test]
 fn a_displaced_proposal_ends_also_if_the_new_log_is_shorter() {
     let mut cluster = Cluster::of(3);
@@ -200,8 +186,8 @@ fn a_proposal_that_a_snapshot_hides_has_an_unknown_outcome() {
     assert_eq!((cluster.node(2).outcome(next), cluster.node(1).commands().len()), (Some(Ok(4)), 4));
 }
 
-/// Through elections, partitions and restarts: [`Machine`] asserts that nothing ends twice; here, that everything ends,
-/// and truthfully.
+/// Through elections, partitions and restarts: [`Machine`] asserts that nothing ends twice; here, that everything
+/// ends, and truthfully.
 #[test]
 fn every_proposal_ends_exactly_once_and_truthfully() {
     let mut cluster = Cluster::of(3);
@@ -329,261 +315,16 @@ fn reads_are_refused_where_nobody_leads_and_when_the_leader_is_deposed() {
     assert_eq!(cluster.node(1).read_outcome(deposed), not_leader(None));
 }
 
-// Snapshots of its own.
-
-/// Snapshots are taken at aligned indexes, whatever the batches, so that every node takes the same ones.
-#[test]
-fn snapshots_are_taken_at_aligned_indexes_and_are_the_same_everywhere() {
-    let mut cluster = Cluster::with_settings(3, snapshots_every(200, 8));
-    cluster.elect(1);
-    for round in 0..30 {
-        for n in 0..=round % 5 {
-            cluster.node(1).proposes(&format!("command {round} {n}"));
-        }
-        cluster.deliver();
-    }
-    cluster.heartbeats(1, 1);
-    let files = [1, 2, 3].map(|number| {
-        let snapshots = cluster.node(number).snapshots.clone();
-        snapshots.with_image(|image| image.files().to_vec())
-    });
-    assert_eq!(files[0].len(), 2, "the newest two are kept");
-    for file in &files[0] {
-        assert!(file.info.meta.last.index.0.is_multiple_of(8), "{}", file.info.meta.last);
-    }
-    assert!(files[1] == files[0] && files[2] == files[0], "byte for byte");
-    let base = cluster.node(1).driver.raft().status().base;
-    assert_eq!(base, files[0][1].info.meta.last, "and the log forgets what they cover");
-    assert_eq!(cluster.node(1).log.with_durable(LogImage::base), base);
-}
-
-/// One at a time: while one is being written, applying goes on, and the next is taken when that is done.
-#[test]
-fn applying_goes_on_while_a_snapshot_is_written() {
-    let mut cluster = alone(snapshots_every(100, 4));
-    cluster.node(1).snapshots_stall = true;
-    for n in 0..40 {
-        cluster.node(1).proposes(&format!("command {n}"));
-        cluster.deliver();
-    }
-    assert_eq!((cluster.node(1).applied(), cluster.node(1).snapshots.pending()), (42, 1));
-    cluster.node(1).snapshots_stall = false;
-    cluster.deliver();
-    let after_the_first = cluster.node(1).driver.raft().snapshot().last.index;
-    assert!(after_the_first.0.is_multiple_of(4) && after_the_first.0 < 20, "{after_the_first}");
-    for _ in 0..4 {
-        cluster.node(1).proposes("more");
-        cluster.deliver();
-    }
-    assert_eq!(cluster.node(1).driver.raft().snapshot().last.index, LogIndex(44));
-}
-
-/// Taken by hand: now, wherever that is; not if nothing was applied since.
-#[test]
-fn a_snapshot_can_be_triggered() {
-    let mut cluster = alone(Settings::default());
-    cluster.node(1).proposes("x");
-    cluster.deliver();
-    cluster.node(1).driver.trigger_snapshot();
-    cluster.deliver();
-    assert_eq!(cluster.node(1).driver.raft().snapshot().last, entry(2, 3));
-    cluster.node(1).driver.trigger_snapshot();
-    cluster.node(1).snapshots_stall = true;
-    cluster.deliver();
-    assert_eq!(cluster.node(1).snapshots.pending(), 0);
-}
-
-/// A snapshot that cannot be written is reported, and tried again after as much has been applied once more.
-#[test]
-fn a_snapshot_that_fails_is_reported_and_tried_again() {
-    let mut cluster = alone(snapshots_every(200, 4));
-    cluster.node(1).snapshots_stall = true;
-    let propose = |cluster: &mut Cluster| {
-        for n in 0..20 {
-            cluster.node(1).proposes(&format!("command {n}"));
-            cluster.deliver();
-        }
-    };
-    propose(&mut cluster);
-    assert!(cluster.node(1).snapshots.fail_next(Arc::new(io::Error::other("disk full"))));
-    cluster.deliver();
-    let reason = cluster.node(1).driver.take_snapshot_failure().map(|reason| reason.to_string());
-    assert_eq!(reason.as_deref(), Some("disk full"));
-    assert!(cluster.node(1).driver.take_snapshot_failure().is_none(), "reported once");
-    assert!(cluster.node(1).driver.halt().is_none());
-    cluster.node(1).snapshots_stall = false;
-    propose(&mut cluster);
-    assert!(cluster.node(1).driver.raft().snapshot().last.index > LogIndex(8));
-}
-
-/// A restart loads the newest snapshot and applies what follows it.
-#[test]
-fn a_restart_loads_the_snapshot_and_applies_the_rest() {
-    let mut cluster = alone(Settings::default());
-    for command in ["a", "b"] {
-        cluster.node(1).proposes(command);
-    }
-    cluster.deliver();
-    cluster.node(1).driver.trigger_snapshot();
-    cluster.deliver();
-    cluster.node(1).proposes("c");
-    cluster.deliver();
-    cluster.restart(1);
-    assert_eq!(
-        (cluster.node(1).commands(), cluster.node(1).applied()),
-        (vec!["a".to_owned(), "b".to_owned()], 4)
-    );
-    cluster.elect(1);
-    assert_eq!(cluster.node(1).commands(), ["a", "b", "c"]);
-}
-
-/// B15 (openraft#607): without a snapshot, from the first entry on.
-#[test]
-fn a_restart_without_a_snapshot_applies_everything_again() {
-    let mut cluster = alone(Settings::default());
-    for n in 0..50 {
-        cluster.node(1).proposes(&n.to_string());
-        cluster.deliver();
-    }
-    let before = cluster.node(1).commands();
-    for _ in 0..3 {
-        cluster.restart(1);
-        assert_eq!(cluster.node(1).commands(), [""; 0]);
-        cluster.elect(1);
-        assert_eq!(cluster.node(1).commands(), before);
-    }
-}
-
-// Snapshots from a leader.
-
-/// A cluster in which node 3 misses what node 1 has compacted.
-fn cluster_with_a_laggard() -> Cluster {
-    let mut cluster = Cluster::of(3);
-    cluster.elect(1);
-    cluster.isolate(3);
-    for n in 0..40 {
-        cluster.node(1).proposes(&format!("command {n}"));
-    }
-    cluster.deliver();
-    cluster.node(1).driver.trigger_snapshot();
-    cluster.deliver();
-    cluster.node(1).proposes("after the snapshot");
-    cluster.deliver();
-    cluster.heal();
-    cluster
-}
-
-/// End to end: offered, received, published, loaded, and the log goes on behind it.
-#[test]
-fn a_laggard_is_brought_up_by_a_snapshot_and_the_entries_after_it() {
-    let mut cluster = cluster_with_a_laggard();
-    cluster.heartbeats(1, 4);
-    let expected = cluster.node(1).commands();
-    assert_eq!((expected.len(), cluster.node(3).commands()), (41, expected));
-    let installed = cluster.node(3).driver.raft().snapshot().last;
-    assert_eq!(installed, cluster.node(1).driver.raft().snapshot().last);
-    cluster.restart(3);
-    assert_eq!(cluster.node(3).applied(), installed.index.0, "and is there after a restart");
-}
-
-/// Loading runs elsewhere: meanwhile the state is away, nothing is applied or read, and consensus goes on.
-#[test]
-fn while_a_snapshot_is_loaded_consensus_goes_on_without_the_state() {
-    let mut cluster = cluster_with_a_laggard();
-    cluster.node(3).restoring_stalls = true;
-    cluster.heartbeats(1, 4);
-    assert!(cluster.node(3).driver.state().is_none());
-    assert!(cluster.node(3).job.is_some(), "handed out once");
-    cluster.node(1).proposes("meanwhile");
-    cluster.deliver();
-    cluster.heartbeats(1, 1);
-    let raft = cluster.node(3).driver.raft().status();
-    assert_eq!(
-        (raft.commit_index, raft.last.index),
-        (LogIndex(44), LogIndex(44)),
-        "acknowledged and committed"
-    );
-    assert_eq!(cluster.node(3).applied(), 2);
-    cluster.elect(3);
-    let read = cluster.node(3).is_asked_to_read();
-    cluster.deliver();
-    assert_eq!(cluster.node(3).read_outcome(read), None, "confirmed, but there is no state to read");
-    cluster.node(3).restores();
-    cluster.deliver();
-    assert_eq!(cluster.node(3).read_outcome(read), Some(Ok(LogIndex(45))));
-    assert_eq!(cluster.node(3).commands().last().map(String::as_str), Some("meanwhile"));
-}
-
-/// A received snapshot that cannot be published is offered again.
-#[test]
-fn a_snapshot_that_cannot_be_published_is_sent_again() {
-    let mut cluster = cluster_with_a_laggard();
-    cluster.node(3).snapshots_stall = true;
-    cluster.heartbeats(1, 3);
-    assert!(cluster.node(3).snapshots.fail_next(Arc::new(io::Error::other("disk full"))));
-    cluster.deliver();
-    assert_eq!(
-        cluster.node(3).driver.take_snapshot_failure().map(|reason| reason.to_string()).as_deref(),
-        Some("disk full")
-    );
-    assert_eq!((cluster.node(3).applied(), cluster.node(3).driver.halt().is_none()), (2, true));
-    cluster.node(3).snapshots_stall = false;
-    cluster.heartbeats(1, 15);
-    assert_eq!(cluster.node(3).commands().len(), 41);
-}
-
-/// A snapshot that the state machine cannot load stops the node: it cannot follow the others.
-#[test]
-fn a_snapshot_that_cannot_be_loaded_stops_the_node() {
-    let mut cluster = Cluster::of(3);
-    cluster.elect(1);
-    cluster.isolate(3);
-    cluster.node(1).proposes("unloadable");
-    cluster.deliver();
-    cluster.node(1).driver.trigger_snapshot();
-    cluster.deliver();
-    cluster.heal();
-    cluster.heartbeats(1, 4);
-    let halt = cluster.node(3).driver.halt().map(ToString::to_string);
-    assert_eq!(halt.as_deref(), Some("state machine failed at entry 3@2: not a ledger"));
-    let log = Disk::with_log(&voters(1..=3), &[1]).log;
-    let (_, snapshots) = cluster.node(1).crashes();
-    let refused = start_on(log, snapshots, options()).err().map(|error| error.to_string());
-    assert_eq!(
-        refused.as_deref(),
-        Some("snapshot 3@2 cannot be loaded into the state machine"),
-        "at start as well"
-    );
-}
-
-fn start_on(
-    log: LogImage,
-    snapshots: SnapshotImage,
-    options: Options,
-) -> Result<Driver<SimLog, Wire, SimSnapshots, Ledger>, StartError> {
-    let (log, recovered) = SimLog::open(log, Arc::new(|_| {}));
-    let (snapshots, _) = SimSnapshots::open(snapshots, Arc::new(|_| {}));
-    let parts = Parts {
-        id: id(1),
-        options,
-        policy: SnapshotPolicy::default(),
-        seed: 1,
-        recovered,
-        log,
-        transport: Wire::default(),
-        snapshots,
-        state_machine: Ledger::default(),
-    };
-    Driver::new(Time::ZERO, parts)
-}
-
 /// Options that cannot work are named.
 #[test]
 fn impossible_options_are_refused() {
-    let log = || Disk::with_log(&voters([1]), &[1]).log;
     let no_room = Options { max_message_bytes: 0, ..options() };
     let too_slow = Options { heartbeat_interval: options().election_timeout, ..options() };
-    let refused = [no_room, too_slow].map(|options| start_on(log(), SnapshotImage::default(), options).err());
+    let refused = [no_room, too_slow].map(|options| {
+        let settings = Settings { options, ..Settings::default() };
+        let log = Disk::with_log(&voters([1]), &[1]).log;
+        Machine::try_start(1, &settings, log, SnapshotImage::default()).err()
+    });
     assert!(matches!(
         refused[0],
         Some(StartError::Options(OptionsError::Zero { option: "max_message_bytes" }))
@@ -662,7 +403,8 @@ fn an_entry_that_cannot_be_applied_stops_everything() {
     assert!(!matches!(node.read_outcome(read), Some(Ok(index)) if index > LogIndex(3)));
 }
 
-/// A log that fails is not written to any more, and what it had confirmed before is the last that was acknowledged.
+/// A log that fails is not written to any more, and what it had confirmed before is the last that was
+/// acknowledged.
 #[test]
 fn a_failed_log_stops_everything() {
     let mut cluster = Cluster::of(3);
@@ -699,11 +441,11 @@ fn a_halt_of_the_core_stops_the_driver() {
 
 // Turns.
 
-/// A long replay is applied a few MiB a turn, so that heartbeats do not wait for it; the driver asks for the next turn
-/// itself.
+/// A long replay is applied a few MiB a turn, so that heartbeats do not wait for it; the driver asks for the next
+/// turn itself.
 #[test]
 fn a_long_replay_is_spread_over_turns() {
-    let mut cluster = alone(Settings::default());
+    let mut cluster = Cluster::alone(Settings::default());
     for _ in 0..12 {
         cluster.node(1).proposes(&"x".repeat(1 << 20));
         cluster.deliver();

@@ -1,6 +1,6 @@
 //! What waits for the disk, and what must not. `[Raft Figure 2, State]`: term, vote and log are "updated on stable
-//! storage before responding to RPCs"; here each effect is safe to carry out the moment it is emitted, and what depends
-//! on durability is held back until the disk has spoken.
+//! storage before responding to RPCs"; here each effect is safe to carry out the moment it is emitted, and what
+//! depends on durability is held back until the disk has spoken.
 
 use raft_core::message::AppendEntries;
 use raft_core::testing::sim_log::Part;
@@ -71,8 +71,9 @@ fn a_blank_node_stores_cluster_and_vote_before_it_votes() {
     assert_eq!(node.sent(), [(3, vote(2, false))]);
 }
 
-/// B20 (a hole in etcd's asynchronous mode), Invariant (vote-requests-are-durable): if a candidate could win before its
-/// own vote is durable, it could crash, forget it, vote for another in the same term, and two would have led it.
+/// B20 (a hole in etcd's asynchronous mode), Invariant (vote-requests-are-durable): if a candidate could win
+/// before its own vote is durable, it could crash, forget it, vote for another in the same term, and two would
+/// have led it.
 #[test]
 fn nobody_hears_of_a_candidacy_before_its_term_and_vote_are_durable() {
     let mut node = Peer::with_log(&[1]);
@@ -189,8 +190,8 @@ fn entries_are_acknowledged_only_when_they_are_durable() {
     assert_eq!(node.sent(), [(2, matched(2, 4))]);
 }
 
-/// Invariant (ack-durable): nor before the term is durable in which the entries were sent; otherwise, after a crash, it
-/// could take other entries from the leader of an earlier term.
+/// Invariant (ack-durable): nor before the term is durable in which the entries were sent; otherwise, after a
+/// crash, it could take other entries from the leader of an earlier term.
 #[test]
 fn nothing_is_acknowledged_before_the_leaders_term_is_durable() {
     let mut node = Peer::with_log(&[1, 1, 1]);
@@ -250,8 +251,8 @@ fn refusals_heartbeats_and_pre_votes_are_answered_while_the_disk_is_stuck() {
     assert_eq!(node.sent(), answers);
 }
 
-/// A4 (etcd/raft#8, aba_race.txt): the completion of an append that was overwritten meanwhile says nothing about the
-/// entries that took its place.
+/// A4 (etcd/raft#8, aba_race.txt): the completion of an append that was overwritten meanwhile says nothing about
+/// the entries that took its place.
 #[test]
 fn a_late_completion_does_not_vouch_for_entries_that_took_the_place_of_others() {
     let mut node = Peer::with_log(&[1]).following_2_in(2);
@@ -301,8 +302,8 @@ fn completions_are_cumulative_and_never_go_back() {
     assert_eq!((node.raft.durable().1, node.sent()), (LogIndex(4), vec![]));
 }
 
-/// A3 (openraft io_ordering.md): a term is durable with, or before, its entries. A crash in between leaves a later term
-/// and no entry, never an entry of a term that the node does not know to be in.
+/// A3 (openraft io_ordering.md): a term is durable with, or before, its entries. A crash in between leaves a later
+/// term and no entry, never an entry of a term that the node does not know to be in.
 #[test]
 fn no_write_holds_an_entry_of_a_term_that_is_not_stored_before_it() {
     let mut net = Network::of(3);
@@ -379,8 +380,8 @@ fn a_leader_counts_itself_only_as_far_as_its_disk_is() {
     assert_eq!(node.commit(), 3);
 }
 
-/// Invariant (apply-durable): a leader may learn that others have committed what its own disk does not hold yet. It may
-/// say so; it must not apply it, or a crash would leave its state ahead of its log.
+/// Invariant (apply-durable): a leader may learn that others have committed what its own disk does not hold yet.
+/// It may say so; it must not apply it, or a crash would leave its state ahead of its log.
 #[test]
 fn an_entry_is_applied_only_when_it_is_committed_and_durable_here() {
     let mut node = Peer::with_log(&[1]).elected();
@@ -406,8 +407,8 @@ fn a_follower_applies_only_what_its_own_disk_holds() {
     assert_eq!(node.last_applied(), LogIndex(3));
 }
 
-/// C22 (TestLeaderMsgAppSelfAckAfterTermChange): a leader that lost its office and has it again; what its disk reports
-/// about entries of the first time says nothing about those of the second.
+/// C22 (TestLeaderMsgAppSelfAckAfterTermChange): a leader that lost its office and has it again; what its disk
+/// reports about entries of the first time says nothing about those of the second.
 #[test]
 fn a_completion_of_an_earlier_leadership_commits_nothing_in_a_later_one() {
     let mut node = Peer::with_log(&[1]).elected();
@@ -457,8 +458,8 @@ fn what_is_not_durable_is_never_evicted() {
 
 // The order of effects.
 
-/// Invariant (safe-when-emitted): whoever loses power after any number of effects has broken no promise. Here: what
-/// leaves before the write is either no promise, or kept by an earlier write.
+/// Invariant (safe-when-emitted): whoever loses power after any number of effects has broken no promise. Here:
+/// what leaves before the write is either no promise, or kept by an earlier write.
 #[test]
 fn effects_of_a_batch_leave_in_a_safe_order() {
     let mut node = Peer::with_log(&[1, 1]).elected();

@@ -5,6 +5,9 @@
 mod driver;
 #[cfg(test)]
 #[cfg(feature = "testing")]
+mod driver_snapshots;
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod durability;
 #[cfg(test)]
 #[cfg(feature = "testing")]

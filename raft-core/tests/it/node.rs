@@ -24,7 +24,7 @@ use crate::support::{id, offer, voters};
 
 /// Waits with wide slack: what has not happened by then never will.
 async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), future).await.expect("it takes too long")
+    tokio::time::timeout(Duration::from_secs(20), future).await.expect("it takes too long")
 }
 
 /// A log without a thread: it does at once what it is asked, unless it is stuck.
@@ -454,7 +454,8 @@ async fn a_read_during_the_loading_of_a_snapshot_gets_the_loaded_state() {
     sink.finish().unwrap();
     let received = TransportEvent::SnapshotReceived { from: id(1), offer, complete: true };
     node.sinks.transport.send(received).await.unwrap();
-    while soon(node.handle.status()).await.unwrap().raft.snapshot != info.meta.last {}
+    let installed = async { while node.handle.status().await.unwrap().raft.snapshot != info.meta.last {} };
+    soon(installed).await;
 
     let (done, read) = tokio::sync::oneshot::channel();
     let look = |state: Result<(&SlowToLoad, _), ReadError>| {

@@ -38,8 +38,8 @@ fn a_leader_restarts_as_a_follower() {
     assert_eq!(node.voted_for(), Some(1), "its vote in this term is not given again");
 }
 
-/// `[Raft §5.1]`: "if one server's current term is smaller than the other's, then it updates its current term to the
-/// larger value".
+/// `[Raft §5.1]`: "if one server's current term is smaller than the other's, then it updates its current term to
+/// the larger value".
 #[test]
 fn a_follower_adopts_a_later_term_from_whatever_carries_one() {
     for message in messages_of(7) {
@@ -51,8 +51,8 @@ fn a_follower_adopts_a_later_term_from_whatever_carries_one() {
     }
 }
 
-/// `[Raft §5.1]`: "If a candidate or leader discovers that its term is out of date, it immediately reverts to follower
-/// state."
+/// `[Raft §5.1]`: "If a candidate or leader discovers that its term is out of date, it immediately reverts to
+/// follower state."
 #[test]
 fn a_candidate_reverts_to_follower_when_it_sees_a_later_term() {
     for message in messages_of(7) {
@@ -73,8 +73,9 @@ fn a_leader_reverts_to_follower_when_it_sees_a_later_term() {
     }
 }
 
-/// `[Raft §5.1]`: "If a server receives a request with a stale term number, it rejects the request." The answer names
-/// the later term, by which the sender learns that it is deposed. `[Raft Figure 2, AppendEntries RPC, receiver 1]`
+/// `[Raft §5.1]`: "If a server receives a request with a stale term number, it rejects the request." The answer
+/// names the later term, by which the sender learns that it is deposed. `[Raft Figure 2, AppendEntries RPC,
+/// receiver 1]`
 #[test]
 fn a_request_of_a_past_term_is_refused_with_the_current_one() {
     let mut node = Peer::with_log(&[1, 1, 3]).in_term(5);
@@ -87,8 +88,8 @@ fn a_request_of_a_past_term_is_refused_with_the_current_one() {
     assert_eq!((node.log(), node.commit(), node.voted_for(), node.leader()), (vec![1, 1, 3], 0, None, None));
 }
 
-/// `[Raft Figure 2, RequestVote RPC, receiver 1]`: "Reply false if term < currentTerm" also if everything else speaks
-/// for the candidate.
+/// `[Raft Figure 2, RequestVote RPC, receiver 1]`: "Reply false if term < currentTerm" also if everything else
+/// speaks for the candidate.
 #[test]
 fn a_leader_of_a_past_term_does_not_keep_a_node_from_timing_out() {
     let mut node = Peer::with_log(&[1]).in_term(5);

@@ -10,8 +10,8 @@ use crate::support::{
     options, pre_vote_answer, request_vote, vote, voters,
 };
 
-/// `[Raft Figure 2, Candidates]`: "On conversion to candidate, start election: increment currentTerm, vote for self,
-/// reset election timer, send RequestVote RPCs to all other servers".
+/// `[Raft Figure 2, Candidates]`: "On conversion to candidate, start election: increment currentTerm, vote for
+/// self, reset election timer, send RequestVote RPCs to all other servers".
 #[test]
 fn a_candidate_enters_a_new_term_votes_for_itself_and_asks_everybody_else() {
     let mut node = Peer::member_of(&voters(1..=3), &[1, 1, 4]);
@@ -29,8 +29,8 @@ fn a_candidate_enters_a_new_term_votes_for_itself_and_asks_everybody_else() {
     assert_ne!(node.raft.next_deadline(), deadline, "its own timer starts anew");
 }
 
-/// `[Raft §5.2]`: "If a follower receives no communication over a period of time called the election timeout, then it
-/// [...] begins an election", and not before.
+/// `[Raft §5.2]`: "If a follower receives no communication over a period of time called the election timeout, then
+/// it [...] begins an election", and not before.
 #[test]
 fn a_follower_campaigns_when_its_timer_fires_and_not_before() {
     let mut node = Peer::with_log(&[1]).following_2_in(1);
@@ -122,7 +122,8 @@ fn a_node_votes_once_in_a_term_first_come_first_served() {
     assert_eq!(node.sent(), [(3, vote(2, false))], "a restart does not make it forget");
 }
 
-/// The answer may have been lost: `[Raft Figure 2, RequestVote RPC, receiver 2]`, "votedFor is null or candidateId".
+/// The answer may have been lost: `[Raft Figure 2, RequestVote RPC, receiver 2]`, "votedFor is null or
+/// candidateId".
 #[test]
 fn a_candidate_that_asks_again_gets_the_same_vote_again() {
     let mut node = Peer::with_log(&[1]);
@@ -141,8 +142,8 @@ fn a_candidate_refuses_its_rivals() {
     assert_eq!(node.role(), RoleName::Candidate);
 }
 
-/// `[Raft §5.2]`: "If the leader's term [...] is at least as large as the candidate's current term, then the candidate
-/// recognizes the leader as legitimate and returns to follower state."
+/// `[Raft §5.2]`: "If the leader's term [...] is at least as large as the candidate's current term, then the
+/// candidate recognizes the leader as legitimate and returns to follower state."
 #[test]
 fn a_candidate_returns_to_follower_when_another_leads_its_term() {
     for claim in [heartbeat(2, 0), append(2, entry(1, 1), &[2], 0)] {
@@ -184,8 +185,8 @@ fn a_split_vote_is_followed_by_an_election_in_a_new_term() {
 }
 
 /// `[Raft §5.2]`: "election timeouts are chosen randomly from a fixed interval", here `election_timeout..2 ×`, and
-/// "Each candidate restarts its randomized election timeout at the start of an election". B16 (openraft 5e15946d): a
-/// new draw for each campaign, or two nodes that collided once would collide for ever.
+/// "Each candidate restarts its randomized election timeout at the start of an election". B16 (openraft 5e15946d):
+/// a new draw for each campaign, or two nodes that collided once would collide for ever.
 #[test]
 fn election_timeouts_are_random_within_their_interval_and_drawn_anew_each_time() {
     let mut drawn = BTreeSet::new();
@@ -207,8 +208,9 @@ fn election_timeouts_are_random_within_their_interval_and_drawn_anew_each_time()
     assert!(spread > ELECTION_TIMEOUT * 3 / 4, "the whole interval is used: {spread:?}");
 }
 
-/// `[Raft §5.2]`: "A server remains in follower state as long as it receives valid RPCs from a leader or candidate";
-/// `[Raft Figure 2, Followers]`: the timer restarts with every message of the leader and with a granted vote.
+/// `[Raft §5.2]`: "A server remains in follower state as long as it receives valid RPCs from a leader or
+/// candidate"; `[Raft Figure 2, Followers]`: the timer restarts with every message of the leader and with a
+/// granted vote.
 #[test]
 fn the_leaders_messages_and_a_granted_vote_restart_the_timer() {
     for message in [heartbeat(1, 0), append(1, entry(1, 1), &[], 0), request_vote(2, entry(1, 1))] {
@@ -219,8 +221,8 @@ fn the_leaders_messages_and_a_granted_vote_restart_the_timer() {
     }
 }
 
-/// As above: a candidate that does not get the vote does not restart the timer, or a hopeless one could keep the only
-/// electable node from campaigning.
+/// As above: a candidate that does not get the vote does not restart the timer, or a hopeless one could keep the
+/// only electable node from campaigning.
 #[test]
 fn a_refused_vote_does_not_restart_the_timer() {
     let mut node = Peer::with_log(&[1, 2]);
@@ -230,8 +232,8 @@ fn a_refused_vote_does_not_restart_the_timer() {
     assert_eq!(node.raft.next_deadline(), deadline);
 }
 
-/// `[Raft §5.2]`: "Once a candidate wins an election, it becomes leader. It then sends heartbeat messages to all of the
-/// other servers to establish its authority". Here it is the no-op of its term that does so, `[Raft §8]`.
+/// `[Raft §5.2]`: "Once a candidate wins an election, it becomes leader. It then sends heartbeat messages to all
+/// of the other servers to establish its authority". Here it is the no-op of its term that does so, `[Raft §8]`.
 #[test]
 fn a_new_leader_speaks_to_everybody_at_once() {
     let mut node = Peer::member_of(&voters(1..=5), &[1, 1]).campaigning();
@@ -260,7 +262,8 @@ fn a_leader_sends_heartbeats_in_each_interval() {
     }
 }
 
-/// In a whole cluster, over and over: one leader at a time, each in a later term than the one before. `[Raft Figure 3]`
+/// In a whole cluster, over and over: one leader at a time, each in a later term than the one before. `[Raft
+/// Figure 3]`
 #[test]
 fn every_node_can_be_elected_in_its_turn() {
     let mut net = Network::of(3);

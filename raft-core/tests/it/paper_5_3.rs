@@ -1,5 +1,5 @@
-//! `[Raft §5.3]` Log replication: how entries travel, where logs meet, when they commit. How a leader paces itself and
-//! finds where logs meet quickly is in `paper_5_3_pace.rs`.
+//! `[Raft §5.3]` Log replication: how entries travel, where logs meet, when they commit. How a leader paces itself
+//! and finds where logs meet quickly is in `paper_5_3_pace.rs`.
 
 use raft_core::{Block, Effect, Halt, LogIndex, ProposeError, RoleName};
 
@@ -7,8 +7,8 @@ use crate::support::{
     Network, Peer, append, append_blocks, blocks, commands, conflict, entry, heartbeat, matched,
 };
 
-/// `[Raft §5.3]`: "The leader appends the command to its log as a new entry, then issues AppendEntries RPCs in parallel
-/// to each of the other servers to replicate the entry." The leader's own disk works meanwhile.
+/// `[Raft §5.3]`: "The leader appends the command to its log as a new entry, then issues AppendEntries RPCs in
+/// parallel to each of the other servers to replicate the entry." The leader's own disk works meanwhile.
 #[test]
 fn a_leader_appends_a_command_and_sends_it_to_everybody_while_its_own_disk_works() {
     let mut node = Peer::with_log(&[1, 1]).elected();
@@ -42,8 +42,8 @@ fn whoever_does_not_lead_names_the_leader_it_knows() {
     assert_eq!(node.log(), [1]);
 }
 
-/// `[Raft Figure 2, AppendEntries RPC, receiver 2]`: "Reply false if log doesn't contain an entry at prevLogIndex whose
-/// term matches prevLogTerm". The refusal names the last entry that can be the same in both logs.
+/// `[Raft Figure 2, AppendEntries RPC, receiver 2]`: "Reply false if log doesn't contain an entry at prevLogIndex
+/// whose term matches prevLogTerm". The refusal names the last entry that can be the same in both logs.
 #[test]
 fn a_follower_refuses_entries_that_do_not_follow_its_log() {
     for (prev, hint) in [
@@ -59,7 +59,8 @@ fn a_follower_refuses_entries_that_do_not_follow_its_log() {
     }
 }
 
-/// The consistency check "acts as an induction step": where the entry before is there, the logs are equal up to it.
+/// The consistency check "acts as an induction step": where the entry before is there, the logs are equal up to
+/// it.
 #[test]
 fn a_follower_takes_entries_that_follow_its_log() {
     for prev in [entry(0, 0), entry(1, 1), entry(1, 2), entry(2, 3)] {
@@ -70,9 +71,9 @@ fn a_follower_takes_entries_that_follow_its_log() {
     }
 }
 
-/// `[Raft Figure 2, AppendEntries RPC, receivers 3 and 4]`: "If an existing entry conflicts with a new one (same index
-/// but different terms), delete the existing entry and all that follow it. Append any new entries not already in the
-/// log".
+/// `[Raft Figure 2, AppendEntries RPC, receivers 3 and 4]`: "If an existing entry conflicts with a new one (same
+/// index but different terms), delete the existing entry and all that follow it. Append any new entries not
+/// already in the log".
 #[test]
 fn a_follower_deletes_what_conflicts_and_appends_what_is_new() {
     for (prev, sent, log) in [
@@ -89,8 +90,8 @@ fn a_follower_deletes_what_conflicts_and_appends_what_is_new() {
     }
 }
 
-/// C4 (openraft 9540c904), Invariant (truncate-on-conflict): a message that was overtaken holds a prefix of what is
-/// there already, and must not take back what follows it: it may have been acknowledged.
+/// C4 (openraft 9540c904), Invariant (truncate-on-conflict): a message that was overtaken holds a prefix of what
+/// is there already, and must not take back what follows it: it may have been acknowledged.
 #[test]
 fn an_overtaken_message_removes_nothing() {
     let mut node = Peer::with_log(&[1]);
@@ -116,8 +117,8 @@ fn a_repeated_message_changes_nothing() {
     assert_eq!(node.sent(), [(2, matched(4, 3)), (2, matched(4, 3))]);
 }
 
-/// `[Raft Figure 2, Leaders]`: "If there exists an N such that N > commitIndex, a majority of matchIndex\[i\] ≥ N [...]:
-/// set commitIndex = N".
+/// `[Raft Figure 2, Leaders]`: "If there exists an N such that N > commitIndex, a majority of matchIndex\[i\] ≥ N
+/// [...]: set commitIndex = N".
 #[test]
 fn an_entry_commits_when_a_majority_holds_it() {
     for (size, others_needed) in [(1, 0), (2, 1), (3, 1), (4, 2), (5, 2), (6, 3), (7, 3)] {
@@ -133,8 +134,8 @@ fn an_entry_commits_when_a_majority_holds_it() {
     }
 }
 
-/// `[Raft §5.3]`: the leader "includes that index in future AppendEntries RPCs (including heartbeats) so that the other
-/// servers eventually find out"; they then apply the entry "in log order".
+/// `[Raft §5.3]`: the leader "includes that index in future AppendEntries RPCs (including heartbeats) so that the
+/// other servers eventually find out"; they then apply the entry "in log order".
 #[test]
 fn followers_learn_what_is_committed_from_the_next_message() {
     let mut net = Network::of(3);
@@ -154,7 +155,8 @@ fn followers_learn_what_is_committed_from_the_next_message() {
 }
 
 /// `[Raft Figure 2, AppendEntries RPC, receiver 5]`: "commitIndex = min(leaderCommit, index of last new entry)".
-/// C2 (etcd#1203), Invariant (commit-what-matches): what follows the last new entry may differ from the leader's log.
+/// C2 (etcd#1203), Invariant (commit-what-matches): what follows the last new entry may differ from the leader's
+/// log.
 #[test]
 fn a_follower_commits_no_further_than_its_log_is_known_to_match() {
     for (prev, sent, leader_commit, commit) in [
@@ -234,8 +236,8 @@ fn figure_7_a_leader_brings_every_follower_in_line() {
     assert_eq!(net.commits(), [11; 7]);
 }
 
-/// `[Raft Figure 2, Leaders]`: "If last log index ≥ nextIndex for a follower: send AppendEntries RPC with log entries
-/// starting at nextIndex"; `[Raft §5.3]`: nextIndex starts "just after the last one in its log".
+/// `[Raft Figure 2, Leaders]`: "If last log index ≥ nextIndex for a follower: send AppendEntries RPC with log
+/// entries starting at nextIndex"; `[Raft §5.3]`: nextIndex starts "just after the last one in its log".
 #[test]
 fn a_leader_first_tries_the_entries_behind_its_own_last_one() {
     let mut node = Peer::with_log(&[1, 1, 1]).elected();
@@ -249,8 +251,8 @@ fn a_leader_first_tries_the_entries_behind_its_own_last_one() {
     );
 }
 
-/// `[Raft §5.3]`: "the leader retries AppendEntries RPCs indefinitely [...] until all followers eventually store all log
-/// entries", also when it has answered the client.
+/// `[Raft §5.3]`: "the leader retries AppendEntries RPCs indefinitely [...] until all followers eventually store
+/// all log entries", also when it has answered the client.
 #[test]
 fn entries_are_sent_again_until_every_follower_has_them() {
     let mut net = Network::of(3);
@@ -286,7 +288,8 @@ fn a_lost_message_is_sent_again() {
     assert_eq!(net.node(3).log(), [1, 2, 2, 2, 2], "within an election timeout, if nothing follows");
 }
 
-/// A follower that restarts knows neither what is committed nor how far it matches; both come with the leader's probe.
+/// A follower that restarts knows neither what is committed nor how far it matches; both come with the leader's
+/// probe.
 #[test]
 fn a_restarted_follower_catches_up_without_a_new_entry() {
     let mut net = Network::of(3);
@@ -300,8 +303,8 @@ fn a_restarted_follower_catches_up_without_a_new_entry() {
     assert_eq!(net.node(3).applied().len(), 3, "its state machine starts from scratch");
 }
 
-/// A9 (openraft#1795): a message whose entries do not follow each other, or that no leader of its term can have sent,
-/// is not answered, let alone stored.
+/// A9 (openraft#1795): a message whose entries do not follow each other, or that no leader of its term can have
+/// sent, is not answered, let alone stored.
 #[test]
 fn a_malformed_message_is_ignored() {
     let gap = append_blocks(4, entry(1, 1), blocks(3, &[4]), 0);
@@ -316,8 +319,8 @@ fn a_malformed_message_is_ignored() {
     }
 }
 
-/// `[Raft Figure 3]`, State Machine Safety: a leader whose log contradicts a committed entry cannot exist; if one seems
-/// to, some disk lied, and this node must not go on.
+/// `[Raft Figure 3]`, State Machine Safety: a leader whose log contradicts a committed entry cannot exist; if one
+/// seems to, some disk lied, and this node must not go on.
 #[test]
 fn a_node_stops_when_a_leader_contradicts_a_committed_entry() {
     for message in [append(4, entry(1, 1), &[4], 0), append(4, entry(4, 2), &[4], 0)] {

@@ -1,5 +1,5 @@
-//! `[Raft §5.3]`, the leader's side: finding where two logs meet in few rounds, windows, admission, and entries that are
-//! no longer in memory.
+//! `[Raft §5.3]`, the leader's side: finding where two logs meet in few rounds, windows, admission, and entries
+//! that are no longer in memory.
 
 use std::io;
 use std::sync::Arc;
@@ -31,8 +31,8 @@ fn bytes(appends: &[AppendEntries]) -> usize {
 
 // Where logs meet.
 
-/// C14 (TestFastLogRejection): "one AppendEntries RPC will be required for each term with conflicting entries, rather
-/// than one RPC per entry". `[Raft §5.3]`
+/// C14 (TestFastLogRejection): "one AppendEntries RPC will be required for each term with conflicting entries,
+/// rather than one RPC per entry". `[Raft §5.3]`
 #[test]
 fn a_hundred_thousand_conflicting_entries_cost_one_round_a_term() {
     let run = |term: u64| std::iter::repeat_n(term, 10_000);
@@ -50,8 +50,8 @@ fn a_hundred_thousand_conflicting_entries_cost_one_round_a_term() {
     assert!(probes <= 12, "{probes} rounds for ten terms");
 }
 
-/// C13 (yugabyte#32876): the refusal of a short message names where the logs can meet, not the end of the follower's
-/// log; otherwise batches of one would never reach the conflict.
+/// C13 (yugabyte#32876): the refusal of a short message names where the logs can meet, not the end of the
+/// follower's log; otherwise batches of one would never reach the conflict.
 #[test]
 fn a_divergent_tail_is_overwritten_by_the_smallest_messages() {
     let options = Options { max_message_bytes: 1, max_inflight_messages: 1, ..options() };
@@ -74,8 +74,8 @@ fn a_hint_is_not_a_match() {
     assert_eq!(node.commit(), 0);
 }
 
-/// C5 (etcd/raft#149), C6 (openraft cecb5de8), C8 (openraft#1500), Invariant (progress): answers that were overtaken,
-/// repeated or delayed move nothing back, and the next entry to send stays behind what matches.
+/// C5 (etcd/raft#149), C6 (openraft cecb5de8), C8 (openraft#1500), Invariant (progress): answers that were
+/// overtaken, repeated or delayed move nothing back, and the next entry to send stays behind what matches.
 #[test]
 fn overtaken_answers_move_nothing_back() {
     let mut node = leader(options());
@@ -137,8 +137,8 @@ fn reordered_entries_arrive() {
     assert_eq!(net.node(1).commit(), 5);
 }
 
-/// C12 (heartbeat_resp_recovers_from_probing): a follower that lacks nothing is probed once more, and then fed without
-/// waiting again.
+/// C12 (heartbeat_resp_recovers_from_probing): a follower that lacks nothing is probed once more, and then fed
+/// without waiting again.
 #[test]
 fn a_follower_that_has_everything_leaves_probing() {
     let mut net = Network::of(3);
@@ -159,8 +159,8 @@ fn a_commit_index_beyond_the_log_is_harmless() {
     assert_eq!((node.commit(), node.applied().len()), (1, 1));
 }
 
-/// C17: a follower that has lost what it acknowledged (which no honest disk does) is not taken at its word, and not
-/// asked again and again without a pause.
+/// C17: a follower that has lost what it acknowledged (which no honest disk does) is not taken at its word, and
+/// not asked again and again without a pause.
 #[test]
 fn a_follower_that_takes_back_its_acknowledgement_is_asked_once_an_election_timeout() {
     let mut node = leader(options());
@@ -228,8 +228,8 @@ fn a_message_holds_as_many_blocks_as_its_limit_allows() {
     assert_eq!(node.appends_to(2).len(), 1, "one block always fits");
 }
 
-/// C10 (etcd#14633): a dead follower's window stays shut; what is in flight to it never exceeds the limit by more than
-/// one message, however long it is dead and whatever is proposed.
+/// C10 (etcd#14633): a dead follower's window stays shut; what is in flight to it never exceeds the limit by more
+/// than one message, however long it is dead and whatever is proposed.
 #[test]
 fn a_dead_follower_costs_a_window_and_then_a_message_an_election_timeout() {
     let one = blocks(3, &[2])[0].encoded_bytes();
@@ -271,8 +271,8 @@ fn the_window_is_whole_again_after_starting_over() {
     }
 }
 
-/// C20 (openraft#584, #471, #216): through the smallest window, past lost messages and restarts, a follower's match
-/// index only rises and everything gets there.
+/// C20 (openraft#584, #471, #216): through the smallest window, past lost messages and restarts, a follower's
+/// match index only rises and everything gets there.
 #[test]
 fn everything_gets_through_the_smallest_window() {
     let smallest =
@@ -392,8 +392,8 @@ fn memory_holds_no_more_than_its_bound() {
     assert_eq!(ranges, [(3, 7), (3, 10)], "to apply them, and for follower 3");
 }
 
-/// A leader of term 3 with entries `[1, 2, 2, 2]` before it, none of them in memory, that has asked its log for those
-/// which follower 2 lacks; the log does not answer yet.
+/// A leader of term 3 with entries `[1, 2, 2, 2]` before it, none of them in memory, that has asked its log for
+/// those which follower 2 lacks; the log does not answer yet.
 fn leader_that_reads() -> Peer {
     let mut node =
         Peer::with_log(&[1, 2, 2, 2]).with_options(Options { cache_bytes: 0, ..options() }).elected();

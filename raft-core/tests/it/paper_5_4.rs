@@ -8,8 +8,8 @@ use crate::support::{
 };
 
 /// `[Raft §5.4.1]`: "If the logs have last entries with different terms, then the log with the later term is more
-/// up-to-date. If the logs end with the same term, then whichever log is longer is more up-to-date." The voter "denies
-/// its vote if its own log is more up-to-date than that of the candidate", and so it answers a pre-vote.
+/// up-to-date. If the logs end with the same term, then whichever log is longer is more up-to-date." The voter
+/// "denies its vote if its own log is more up-to-date than that of the candidate", and so it answers a pre-vote.
 #[test]
 fn a_vote_is_granted_to_a_log_that_is_at_least_as_up_to_date_and_to_no_other() {
     for (last, granted) in [
@@ -67,9 +67,9 @@ fn only_a_node_with_all_committed_entries_is_elected() {
     assert_eq!(net.node(5).log(), [1, 2, 2, 3]);
 }
 
-/// `[Raft §5.4.2, Figure 8]` at (c), as entries and terms are named there, after an entry of term 1 that all have. In
-/// (a) S1 led term 2 and reached S2; in (b) S5 led term 3 with the votes of S3 and S4 and crashed. Here S1 leads term 4,
-/// and the entry of term 2 stands on S1, S2 and S3; that of term 4 on S1 alone.
+/// `[Raft §5.4.2, Figure 8]` at (c), as entries and terms are named there, after an entry of term 1 that all have.
+/// In (a) S1 led term 2 and reached S2; in (b) S5 led term 3 with the votes of S3 and S4 and crashed. Here S1
+/// leads term 4, and the entry of term 2 stands on S1, S2 and S3; that of term 4 on S1 alone.
 fn figure_8_c() -> Network {
     let configuration = voters(1..=5);
     let disks = [&[1, 2][..], &[1, 2], &[1], &[1], &[1, 3]].map(|log| Disk::with_log(&configuration, log));
@@ -101,8 +101,8 @@ fn figure_8_c() -> Network {
     net
 }
 
-/// C1 (logcabin#44), Invariant (commit-own-term), `[Raft §5.4.2]`: "a leader cannot immediately conclude that an entry
-/// from a previous term is committed once it is stored on a majority of servers."
+/// C1 (logcabin#44), Invariant (commit-own-term), `[Raft §5.4.2]`: "a leader cannot immediately conclude that an
+/// entry from a previous term is committed once it is stored on a majority of servers."
 #[test]
 fn figure_8_an_entry_of_an_earlier_term_is_not_committed_by_counting() {
     let mut net = figure_8_c();
@@ -117,8 +117,8 @@ fn figure_8_an_entry_of_an_earlier_term_is_not_committed_by_counting() {
     assert_eq!(net.node(1).applied(), []);
 }
 
-/// Figure 8 (d): "If S1 crashes as in (d), S5 could be elected leader (with votes from S2, S3, and S4) and overwrite the
-/// entry with its own entry from term 3."
+/// Figure 8 (d): "If S1 crashes as in (d), S5 could be elected leader (with votes from S2, S3, and S4) and
+/// overwrite the entry with its own entry from term 3."
 #[test]
 fn figure_8_d_the_entry_is_overwritten_and_nobody_has_called_it_committed() {
     let mut net = figure_8_c();
@@ -133,9 +133,9 @@ fn figure_8_d_the_entry_is_overwritten_and_nobody_has_called_it_committed() {
     }
 }
 
-/// Figure 8 (e): "if S1 replicates an entry from its current term on a majority of the servers before crashing, as in
-/// (e), then this entry is committed (S5 cannot win an election). At this point all preceding entries in the log are
-/// committed as well."
+/// Figure 8 (e): "if S1 replicates an entry from its current term on a majority of the servers before crashing, as
+/// in (e), then this entry is committed (S5 cannot win an election). At this point all preceding entries in the
+/// log are committed as well."
 #[test]
 fn figure_8_e_an_entry_of_the_current_term_commits_everything_before_it() {
     let mut net = figure_8_c();
@@ -171,8 +171,8 @@ fn inherited_entries_commit_with_the_first_entry_of_the_new_term() {
     assert_eq!(node.applied().len(), 5);
 }
 
-/// `[Raft Figure 3]`, State Machine Safety, over a change of leaders: what one node applied at an index, every node
-/// applies there, also the one that proposed something else.
+/// `[Raft Figure 3]`, State Machine Safety, over a change of leaders: what one node applied at an index, every
+/// node applies there, also the one that proposed something else.
 #[test]
 fn all_nodes_apply_the_same_entries() {
     let mut net = Network::of(3);

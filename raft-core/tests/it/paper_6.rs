@@ -1,5 +1,5 @@
-//! `[Raft §6]` Cluster membership, as far as it exists: which configuration is in force, and what each kind of member
-//! counts for. There is no way to propose a change yet; the tests play a leader that has one.
+//! `[Raft §6]` Cluster membership, as far as it exists: which configuration is in force, and what each kind of
+//! member counts for. There is no way to propose a change yet; the tests play a leader that has one.
 
 use raft_core::configuration::MemberRole::{Incoming, Learner, Outgoing, Voter};
 use raft_core::{BlockBuilder, EntryKind, Halt, Input, LogIndex, Message, ProposeError, RoleName, Term};
@@ -9,9 +9,9 @@ use crate::support::{
     members, offer, options, pre_vote, pre_vote_answer, request_vote, vote, voters,
 };
 
-/// `[Raft §6]`: "Once a given server adds the new configuration entry to its log, it uses that configuration for all
-/// future decisions (a server always uses the latest configuration in its log, regardless of whether the entry is
-/// committed)."
+/// `[Raft §6]`: "Once a given server adds the new configuration entry to its log, it uses that configuration for
+/// all future decisions (a server always uses the latest configuration in its log, regardless of whether the entry
+/// is committed)."
 #[test]
 fn a_configuration_is_in_force_from_the_moment_it_is_appended() {
     let mut node = Peer::with_log(&[1]).following_2_in(2);
@@ -104,8 +104,8 @@ fn a_snapshot_holds_the_configuration_at_its_last_entry() {
     assert_eq!(node.disk.snapshot.configuration.as_deref(), Some(&voters(1..=5)));
 }
 
-/// `[Raft §6]`, joint consensus: "Agreement (for elections and entry commitment) requires separate majorities from both
-/// the old and new configurations."
+/// `[Raft §6]`, joint consensus: "Agreement (for elections and entry commitment) requires separate majorities from
+/// both the old and new configurations."
 #[test]
 fn a_joint_configuration_needs_two_majorities_for_elections_and_commits() {
     // Old: 1, 2, 3. New: 1, 4, 5.
@@ -123,8 +123,8 @@ fn a_joint_configuration_needs_two_majorities_for_elections_and_commits() {
     assert_eq!(node.commit(), 2);
 }
 
-/// `[Raft §6]`: new servers join as "non-voting members (the leader replicates log entries to them, but they are not
-/// considered for majorities)".
+/// `[Raft §6]`: new servers join as "non-voting members (the leader replicates log entries to them, but they are
+/// not considered for majorities)".
 #[test]
 fn a_learner_gets_the_log_and_counts_for_nothing() {
     let with_learner = members(&[(1, Voter), (2, Voter), (3, Learner)]);
@@ -162,8 +162,8 @@ fn a_learner_votes_when_it_is_asked() {
     assert_eq!(node.sent(), [(2, pre_vote_answer(2, true)), (2, vote(2, true))]);
 }
 
-/// B11 (hashicorp#524): `[Raft §6]`, "servers [...] accept log entries from a leader that is not part of their latest
-/// configuration" and vote for a candidate that is not: theirs may be the outdated one.
+/// B11 (hashicorp#524): `[Raft §6]`, "servers [...] accept log entries from a leader that is not part of their
+/// latest configuration" and vote for a candidate that is not: theirs may be the outdated one.
 #[test]
 fn a_node_votes_for_and_follows_members_that_it_does_not_know_yet() {
     let mut node = Peer::with_log(&[1]);
@@ -215,7 +215,8 @@ fn a_removed_voter_that_comes_back_with_a_later_term_disturbs_nobody() {
     );
 }
 
-/// A leader with a joint configuration in its log goes by it, also for how long it may lead: CheckQuorum needs both.
+/// A leader with a joint configuration in its log goes by it, also for how long it may lead: CheckQuorum needs
+/// both.
 #[test]
 fn a_joint_configuration_needs_two_majorities_to_keep_leading() {
     let joint = members(&[(1, Voter), (2, Outgoing), (3, Outgoing), (4, Incoming), (5, Incoming)]);
@@ -231,7 +232,8 @@ fn a_joint_configuration_needs_two_majorities_to_keep_leading() {
     assert_eq!(node.role(), RoleName::Follower, "4 and 5 were silent for an election timeout");
 }
 
-/// `[Raft §6]`, first configuration: one node founds the cluster; the entry is durable before anything follows from it.
+/// `[Raft §6]`, first configuration: one node founds the cluster; the entry is durable before anything follows
+/// from it.
 #[test]
 fn a_cluster_of_one_is_founded_and_grows_from_its_first_entry() {
     let mut node = Peer::start(1, options(), Disk::blank());
@@ -278,12 +280,13 @@ fn blank_nodes_learn_the_configuration_from_the_founder() {
 fn an_unreadable_configuration_stops_the_node() {
     let mut builder = BlockBuilder::new();
     builder.push(EntryKind::Configuration, &[b"from the future"]);
-    let block = builder.finish(LogIndex(2), Term(2)).unwrap();
+    let unreadable = builder.finish(LogIndex(3), Term(2)).unwrap();
     let mut node = Peer::with_log(&[1]);
-    node.receives(2, append_blocks(2, entry(1, 1), vec![block], 0));
-    assert!(matches!(node.halt(), Some(Halt::Configuration { id, .. }) if *id == entry(2, 2)));
+    let sent = [blocks(2, &[2]), vec![unreadable]].concat();
+    node.receives(2, append_blocks(2, entry(1, 1), sent, 0));
+    assert!(matches!(node.halt(), Some(Halt::Configuration { id, .. }) if *id == entry(2, 3)));
     let acknowledged =
         node.sent().into_iter().any(|(_, message)| matches!(message, Message::AppendEntriesResponse(_)));
     assert!(!acknowledged);
-    assert_eq!(node.log_on_disk(), [1]);
+    assert_eq!(node.log_on_disk(), [1], "from then on it does nothing");
 }

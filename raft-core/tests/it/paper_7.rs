@@ -1,4 +1,5 @@
-//! `[Raft §7]` Log compaction: what a snapshot lets a node forget, and how one replaces a log that is too far behind.
+//! `[Raft §7]` Log compaction: what a snapshot lets a node forget, and how one replaces a log that is too far
+//! behind.
 
 use raft_core::{Effect, Halt, Input, LogIndex, Message, Options, RoleName, Term};
 
@@ -16,8 +17,8 @@ fn node_with_four_entries() -> Peer {
     node
 }
 
-/// A leader that has compacted its log through entry 5, follower 2 that has everything, and follower 3 that was cut off
-/// after entry 2.
+/// A leader that has compacted its log through entry 5, follower 2 that has everything, and follower 3 that was
+/// cut off after entry 2.
 fn net_with_a_laggard() -> Network {
     let mut net = Network::of(3);
     net.elect(1);
@@ -33,9 +34,9 @@ fn net_with_a_laggard() -> Network {
     net
 }
 
-/// `[Raft §7]`: "Once a server completes writing a snapshot, it may delete all log entries up through the last included
-/// index"; `lastIncludedTerm` is kept "to support the AppendEntries consistency check for the first log entry
-/// following".
+/// `[Raft §7]`: "Once a server completes writing a snapshot, it may delete all log entries up through the last
+/// included index"; `lastIncludedTerm` is kept "to support the AppendEntries consistency check for the first log
+/// entry following".
 #[test]
 fn a_snapshot_lets_the_log_forget_what_it_covers() {
     let mut node = node_with_four_entries();
@@ -92,8 +93,8 @@ fn a_message_that_reaches_behind_the_base_is_taken_from_there_on() {
     assert_eq!(node.sent_to(2).last(), Some(&matched(2, 6)));
 }
 
-/// `[Raft §7]`: "the leader must occasionally send snapshots to followers that lag behind. This happens when the leader
-/// has already discarded the next log entry that it needs to send".
+/// `[Raft §7]`: "the leader must occasionally send snapshots to followers that lag behind. This happens when the
+/// leader has already discarded the next log entry that it needs to send".
 #[test]
 fn a_follower_that_needs_a_forgotten_entry_gets_a_snapshot_and_then_the_rest() {
     let mut net = net_with_a_laggard();
@@ -209,8 +210,8 @@ fn an_acknowledgement_behind_the_base_still_leaves_a_snapshot_to_send() {
 // The receiver.
 
 /// `[Raft Figure 13, InstallSnapshot RPC, receivers 7 and 8]`: "Discard the entire log. Reset state machine using
-/// snapshot contents (and load snapshot's cluster configuration)". F1 (hashicorp#697): also if the log has another entry
-/// at the snapshot's last index.
+/// snapshot contents (and load snapshot's cluster configuration)". F1 (hashicorp#697): also if the log has another
+/// entry at the snapshot's last index.
 #[test]
 fn a_snapshot_replaces_a_log_that_does_not_reach_it_or_contradicts_it() {
     for log in [&[1][..], &[1, 1], &[1, 2, 2, 2, 2, 2, 2, 2]] {
@@ -224,8 +225,8 @@ fn a_snapshot_replaces_a_log_that_does_not_reach_it_or_contradicts_it() {
     }
 }
 
-/// F1, `[Raft Figure 13, receiver 6]`: "If existing log entry has same index and term as snapshot's last included entry,
-/// retain log entries following it and reply".
+/// F1, `[Raft Figure 13, receiver 6]`: "If existing log entry has same index and term as snapshot's last included
+/// entry, retain log entries following it and reply".
 #[test]
 fn a_snapshot_that_the_log_contains_keeps_what_follows_it() {
     let mut node = Peer::with_log(&[1]).following_2_in(2);
@@ -263,8 +264,8 @@ fn entries_that_wait_to_be_applied_survive_a_received_snapshot() {
     assert_eq!(node.last_applied(), LogIndex(4));
 }
 
-/// `[Raft Figure 13, receiver 1]`: "Reply immediately if term < currentTerm". And whoever leads, or follows another
-/// leader of that term, takes no snapshot either.
+/// `[Raft Figure 13, receiver 1]`: "Reply immediately if term < currentTerm". And whoever leads, or follows
+/// another leader of that term, takes no snapshot either.
 #[test]
 fn a_snapshot_is_taken_only_from_the_present_leader() {
     let mut node = Peer::with_log(&[1]).in_term(5);
@@ -387,8 +388,8 @@ fn the_log_is_reset_only_after_the_snapshot_is_published() {
     assert_eq!((node.disk.log.base(), node.sent_to(2)), (entry(2, 6), vec![matched(2, 6)]));
 }
 
-/// F1 (openraft#559): a crash between publishing and resetting finds the snapshot and a log that does not reach it, or
-/// contradicts it, and starts from the snapshot, without a hole.
+/// F1 (openraft#559): a crash between publishing and resetting finds the snapshot and a log that does not reach
+/// it, or contradicts it, and starts from the snapshot, without a hole.
 #[test]
 fn a_crash_between_publishing_and_resetting_loses_nothing() {
     for log in [&[1][..], &[1, 2, 2, 2, 2, 2, 2, 2]] {
@@ -408,7 +409,8 @@ fn a_crash_between_publishing_and_resetting_loses_nothing() {
     }
 }
 
-/// A snapshot of a later term is published only when that term is durable: published, it is a promise not to go back.
+/// A snapshot of a later term is published only when that term is durable: published, it is a promise not to go
+/// back.
 #[test]
 fn a_snapshot_is_published_only_when_its_leaders_term_is_durable() {
     let mut node = Peer::with_log(&[1]);
@@ -452,7 +454,8 @@ fn a_vote_during_an_install_goes_by_the_log_that_is_there() {
     assert_eq!((node.commit(), node.term(), node.voted_for()), (9, 4, Some(3)));
 }
 
-/// F10: a node with a snapshot on its way lacks what it covers, so nobody elects it; if it tries, the snapshot ends that.
+/// F10: a node with a snapshot on its way lacks what it covers, so nobody elects it; if it tries, the snapshot
+/// ends that.
 #[test]
 fn a_campaign_during_an_install_ends_with_it() {
     let mut net = net_with_a_laggard();

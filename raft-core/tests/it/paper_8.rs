@@ -1,13 +1,13 @@
-//! `[Raft §8]` Client interaction: the no-op of a new leader, and reads that are not stale. How a round of heartbeats
-//! proves leadership is in `ongaro.rs`.
+//! `[Raft §8]` Client interaction: the no-op of a new leader, and reads that are not stale. How a round of
+//! heartbeats proves leadership is in `ongaro.rs`.
 
 use raft_core::{EntryKind, LogIndex, ReadError, RoleName};
 
 use crate::support::{ELECTION_TIMEOUT, Network, Peer, append, entry, heartbeat_answer, matched, voters};
 
-/// `[Raft §8]`: "at the start of its term, it may not know which [entries] are [committed]. To find out, it needs to
-/// commit an entry from its term. Raft handles this by having each leader commit a blank no-op entry into the log at the
-/// start of its term."
+/// `[Raft §8]`: "at the start of its term, it may not know which [entries] are [committed]. To find out, it needs
+/// to commit an entry from its term. Raft handles this by having each leader commit a blank no-op entry into the
+/// log at the start of its term."
 #[test]
 fn each_term_opens_with_a_no_op() {
     let mut net = Network::of(3);
@@ -35,8 +35,8 @@ fn the_no_op_commits_what_earlier_terms_left() {
     assert_eq!(net.node(2).applied(), [entry(1, 1), entry(2, 2), entry(2, 3), entry(3, 4)]);
 }
 
-/// D1 (etcd#7331), Invariant (read-after-own-commit), `[Raft §8]`: "a leader must have the latest information on which
-/// entries are committed". Until its no-op is committed it may be unaware of acknowledged writes.
+/// D1 (etcd#7331), Invariant (read-after-own-commit), `[Raft §8]`: "a leader must have the latest information on
+/// which entries are committed". Until its no-op is committed it may be unaware of acknowledged writes.
 #[test]
 fn a_read_waits_until_an_entry_of_the_leaders_term_is_committed() {
     let mut node = Peer::with_log(&[1, 1, 1]).elected();
@@ -68,8 +68,8 @@ fn a_lone_voter_serves_no_read_before_its_no_op_is_committed() {
     assert_eq!(node.outcome(next), Some(Ok(LogIndex(3))), "from then on, nobody else need be asked");
 }
 
-/// `[Raft §8]`: "a leader must check whether it has been deposed before processing a read-only request [...] by having
-/// the leader exchange heartbeat messages with a majority of the cluster".
+/// `[Raft §8]`: "a leader must check whether it has been deposed before processing a read-only request [...] by
+/// having the leader exchange heartbeat messages with a majority of the cluster".
 #[test]
 fn a_read_is_served_when_a_majority_has_answered_and_not_before() {
     for (size, others_needed) in [(3, 1), (4, 2), (5, 2)] {
@@ -124,8 +124,8 @@ fn a_read_covers_everything_committed_before_it() {
     }
 }
 
-/// What a leader commits after it was asked does not hold a read up; D9 (tikv#9239): its index is the one it was asked
-/// at, and it is never lower.
+/// What a leader commits after it was asked does not hold a read up; D9 (tikv#9239): its index is the one it was
+/// asked at, and it is never lower.
 #[test]
 fn a_read_keeps_the_index_it_was_asked_at() {
     let mut net = Network::of(3);

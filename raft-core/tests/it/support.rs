@@ -1,16 +1,18 @@
 //! The words in which the tests of [`Raft`](raft_core::Raft) and [`Driver`](raft_core::Driver) are written.
 //!
-//! Nodes are numbered from 1. A log is written as the terms of its entries, `&[1, 1, 2]`, and begins with the entry
-//! that sets the configuration, as every real log does. Nothing happens by itself: no timer fires, no message moves
-//! and no clock runs unless the test says so.
+//! Nodes are numbered from 1. A log is written as the terms of its entries, `&[1, 1, 2]`, and begins with the
+//! entry that sets the configuration, as every real log does. Nothing happens by itself: no timer fires, no
+//! message moves and no clock runs unless the test says so.
 
 pub(crate) mod cluster;
+mod disk;
 pub(crate) mod ledger;
 mod network;
 mod peer;
 
+pub(crate) use disk::Disk;
 pub(crate) use network::Network;
-pub(crate) use peer::{Disk, Peer};
+pub(crate) use peer::Peer;
 
 use std::time::Duration;
 

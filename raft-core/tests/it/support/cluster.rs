@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use raft_core::driver::{Applied, Driver, Event, Outcome, Parts, RestoreJob, SnapshotPolicy};
+use raft_core::driver::{Applied, Driver, Event, Outcome, Parts, RestoreJob, SnapshotPolicy, StartError};
 use raft_core::snapshot::{ChunkSink, ChunkSource, SnapshotOffer};
 use raft_core::testing::sim_log::{LogImage, SimLog, Survivors};
 use raft_core::testing::sim_snapshots::{SimSnapshots, SnapshotImage};
@@ -72,13 +72,11 @@ impl Transport for Wire {
     }
 }
 
-pub(crate) type LedgerDriver = Driver<SimLog, Wire, SimSnapshots, Ledger>;
-
 type Events = Arc<Mutex<VecDeque<Event<Ledger>>>>;
 
 /// One driver, its stores, and how everything that was asked of it ended.
 pub(crate) struct Machine {
-    pub(crate) driver: LedgerDriver,
+    pub(crate) driver: Driver<SimLog, Wire, SimSnapshots, Ledger>,
     pub(crate) log: SimLog,
     pub(crate) snapshots: SimSnapshots,
     wire: Wire,
@@ -96,7 +94,18 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Starts node `number` on these images.
+    #[track_caller]
     pub(crate) fn start(number: u64, settings: &Settings, log: LogImage, snapshots: SnapshotImage) -> Self {
+        Self::try_start(number, settings, log, snapshots).expect("the options work and the snapshot loads")
+    }
+
+    /// [`start`](Self::start), where that can fail.
+    pub(crate) fn try_start(
+        number: u64,
+        settings: &Settings,
+        log: LogImage,
+        snapshots: SnapshotImage,
+    ) -> Result<Self, StartError> {
         let events = Events::default();
         let (log_events, snapshot_events) = (Arc::clone(&events), Arc::clone(&events));
         let (log, recovered) =
@@ -119,8 +128,8 @@ impl Machine {
             snapshots: snapshots.clone(),
             state_machine: Ledger::default(),
         };
-        Self {
-            driver: Driver::new(now, parts).expect("the options work and the snapshot loads"),
+        Ok(Self {
+            driver: Driver::new(now, parts)?,
             log,
             snapshots,
             wire,
@@ -133,7 +142,7 @@ impl Machine {
             last_ticket: 0,
             proposals: BTreeMap::new(),
             reads: BTreeMap::new(),
-        }
+        })
     }
 
     fn ticket(&mut self) -> Ticket {
@@ -211,7 +220,7 @@ impl Machine {
 
     /// Turns until nothing is left to do but to hear from others.
     pub(crate) fn settles(&mut self) {
-        loop {
+        for _ in 0..10_000 {
             let mut busy = self.turns();
             if !self.log_stalls && self.log.pending_writes() + self.log.pending_reads() > 0 {
                 self.log.run();
@@ -224,6 +233,7 @@ impl Machine {
                 return;
             }
         }
+        panic!("turns without end");
     }
 
     /// The timer fires, now or as soon as it may.
@@ -304,6 +314,13 @@ impl Cluster {
     /// Voters `1..=count`; their logs hold the configuration alone.
     pub(crate) fn of(count: u64) -> Self {
         Self::with_settings(count, Settings::default())
+    }
+
+    /// A cluster of one that leads.
+    pub(crate) fn alone(settings: Settings) -> Self {
+        let mut cluster = Self::with_settings(1, settings);
+        cluster.elect(1);
+        cluster
     }
 
     pub(crate) fn with_settings(count: u64, settings: Settings) -> Self {

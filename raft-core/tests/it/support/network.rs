@@ -144,8 +144,8 @@ impl Network {
         }
     }
 
-    /// The others' promises to their leader lapse, node `number` times out, campaigns and wins; at the second attempt
-    /// if the first one only teaches it a later term.
+    /// The others' promises to their leader lapse, node `number` times out, campaigns and wins; at the second
+    /// attempt if the first one only teaches it a later term.
     #[track_caller]
     pub(crate) fn elect(&mut self, number: u64) {
         for _ in 0..2 {

@@ -7,46 +7,13 @@ use std::time::Duration;
 use raft_core::message::AppendEntries;
 use raft_core::snapshot::{SnapshotInfo, SnapshotMeta, SnapshotOffer};
 use raft_core::storage::{ReadRequest, Write};
-use raft_core::testing::sim_log::LogImage;
 use raft_core::transport::TransferId;
 use raft_core::{
-    Block, BlockBuilder, Configuration, Effect, EntryId, EntryKind, Halt, HardState, Input, LogIndex,
-    Message, NodeId, Options, PeerStatus, ProposeError, Raft, ReadError, RoleName, Term, Ticket, Time,
+    Block, BlockBuilder, Configuration, Effect, EntryId, EntryKind, Halt, Input, LogIndex, Message, NodeId,
+    Options, PeerStatus, ProposeError, Raft, ReadError, RoleName, Term, Ticket, Time,
 };
 
-use super::{ELECTION_TIMEOUT, blocks, configuration_block, id, offer, options, voters};
-
-/// What survives a crash.
-#[derive(Clone, Debug)]
-pub(crate) struct Disk {
-    pub(crate) log: LogImage,
-    pub(crate) snapshot: SnapshotMeta,
-}
-
-impl Disk {
-    /// The disk of a member of `configuration` whose log has entries of these terms, the configuration first, and
-    /// whose current term is the last entry's.
-    pub(crate) fn with_log(configuration: &Configuration, terms: &[u64]) -> Self {
-        let mut append = vec![configuration_block(super::entry(terms[0], 1), configuration)];
-        append.extend(blocks(2, &terms[1..]));
-        Self::with_blocks(configuration, append)
-    }
-
-    /// [`with_log`](Self::with_log) with entries of any kind.
-    pub(crate) fn with_blocks(founded_with: &Configuration, append: Vec<Block>) -> Self {
-        let current_term = append.last().expect("a log is not empty").last_id().term;
-        let cluster_id = Some(founded_with.cluster_id());
-        let hard_state = Some(HardState { cluster_id, current_term, voted_for: None });
-        let mut log = LogImage::default();
-        log.apply(&Write { hard_state, append, ..Write::default() });
-        Self { log, snapshot: SnapshotMeta::NONE }
-    }
-
-    /// The disk of a node that belongs to no cluster.
-    pub(crate) fn blank() -> Self {
-        Self { log: LogImage::default(), snapshot: SnapshotMeta::NONE }
-    }
-}
+use super::{Disk, ELECTION_TIMEOUT, id, offer, options, voters};
 
 /// See the module.
 pub(crate) struct Peer {
@@ -147,7 +114,8 @@ impl Peer {
         self
     }
 
-    /// Has campaigned for the next term with as many pre-votes as it takes; nothing that it sent then is left to see.
+    /// Has campaigned for the next term with as many pre-votes as it takes; nothing that it sent then is left to
+    /// see.
     pub(crate) fn campaigning(mut self) -> Self {
         self.times_out();
         for voter in self.other_voters() {
@@ -419,7 +387,7 @@ impl Peer {
 
     /// Does everything that follows from the inputs so far.
     pub(crate) fn settles(&mut self) {
-        loop {
+        for _ in 0..10_000 {
             let mut effects = Vec::new();
             self.raft.drain(&mut effects);
             if effects.is_empty() {
@@ -430,6 +398,7 @@ impl Peer {
                 self.perform(effect);
             }
         }
+        panic!("effects without end");
     }
 
     fn perform(&mut self, effect: Effect) {
