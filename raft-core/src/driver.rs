@@ -18,12 +18,12 @@ pub use applier::{RestoreJob, Restored};
 use crate::block::BlockBuilder;
 use crate::configuration::Configuration;
 use crate::effect::Effect;
-use crate::error::{Halt, ProposeError, ReadError};
+use crate::error::{Halt, ProposeError, ReadError, StartError};
 use crate::input::{Input, Ticket};
-use crate::options::{Options, OptionsError};
+use crate::options::Options;
 use crate::raft::Raft;
 use crate::snapshot::SnapshotMeta;
-use crate::state_machine::{ApplyError, StateMachine};
+use crate::state_machine::StateMachine;
 use crate::storage::{LogEvent, LogStore, Recovered, SnapshotEvent, SnapshotStore, StoreError};
 use crate::time::Time;
 use crate::transport::{Transport, TransportEvent};
@@ -69,24 +69,6 @@ pub struct Parts<L, T, S, M> {
     pub state_machine: M,
 }
 
-/// Why a driver cannot start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The options cannot work.
-    #[error(transparent)]
-    Options(#[from] OptionsError),
-    /// The newest snapshot cannot be loaded.
-    #[error("snapshot {last} cannot be loaded into the state machine")]
-    Restore {
-        /// Last entry of the snapshot.
-        last: EntryId,
-        /// The state machine's words.
-        #[source]
-        source: ApplyError,
-    },
-}
-
 /// An event from outside.
 #[derive(Debug)]
 pub enum Event<M: StateMachine> {
@@ -130,6 +112,9 @@ pub enum Outcome<R> {
     },
 }
 
+/// Confirmed reads that may wait for applying at a time.
+const MAX_WAITING_READS: usize = 1 << 16;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Driver<L, T, S, M: StateMachine> {
@@ -147,6 +132,7 @@ pub struct Driver<L, T, S, M: StateMachine> {
     outcomes: Vec<Outcome<M::Reply>>,
     effects: Vec<Effect>,
     batch_bytes: usize,
+    max_entry_bytes: usize,
     told_configuration: Option<Arc<Configuration>>,
     told_cluster: Option<ClusterId>,
     snapshot_failure: Option<StoreError>,
@@ -171,7 +157,7 @@ where
     /// while).
     ///
     /// # Errors
-    /// [`StartError`]: options to mend, or a snapshot that this program cannot load.
+    /// [`StartError`]: options to mend, stores that contradict each other, or a snapshot that this program cannot load.
     pub fn new(now: Time, parts: Parts<L, T, S, M>) -> Result<Self, StartError> {
         let Parts { id, options, policy, seed, recovered, log, transport, snapshots, mut state_machine } =
             parts;
@@ -182,7 +168,7 @@ where
             snapshot = meta;
         }
         let applied = snapshot.last;
-        let batch_bytes = options.max_message_bytes;
+        let (batch_bytes, max_entry_bytes) = (options.max_message_bytes, options.max_entry_bytes);
         Ok(Self {
             raft: Raft::new(id, options, seed, now, recovered, snapshot)?,
             log,
@@ -196,6 +182,7 @@ where
             outcomes: Vec::new(),
             effects: Vec::new(),
             batch_bytes,
+            max_entry_bytes,
             told_configuration: None,
             told_cluster: None,
             snapshot_failure: None,
@@ -220,9 +207,14 @@ where
 
     /// Proposes one command, the concatenation of `parts`; its [`Outcome`] carries `ticket`.
     pub fn propose(&mut self, now: Time, ticket: Ticket, parts: &[&[u8]]) {
+        let (found, limit) = (parts.iter().map(|part| part.len()).sum(), self.max_entry_bytes);
+        if found > limit {
+            let result = Err(ProposeError::TooLarge { found, limit });
+            return self.outcomes.push(Outcome::Proposal { ticket, result });
+        }
         self.gathering.entries.push(crate::block::EntryKind::Normal, parts);
         self.gathering.tickets.push(ticket);
-        if self.gathering.entries.payload_bytes() >= self.batch_bytes {
+        if self.gathering.entries.encoded_bytes() >= self.batch_bytes {
             self.submit_batch(now);
         }
     }
@@ -239,8 +231,9 @@ where
         self.raft.step(now, Input::Initialize { ticket, configuration });
     }
 
-    /// Takes a snapshot of the applied state now, unless one is being taken or nothing was applied since the last.
-    pub fn trigger_snapshot(&mut self) {
+    /// Takes a snapshot of the applied state at the next flush, unless one is being taken or nothing was applied since
+    /// the last.
+    pub const fn trigger_snapshot(&mut self) {
         self.applier.want_snapshot();
     }
 
@@ -290,7 +283,7 @@ where
 
     /// Work for a background thread: run it, then hand [`Event::Restored`] back.
     pub fn take_restore_job(&mut self) -> Option<RestoreJob<M>> {
-        self.applier.take_job(&self.snapshots)
+        self.applier.take_job()
     }
 
     /// Call [`handle`](Self::handle) with [`Event::Tick`] at this time at the latest.

@@ -1,8 +1,60 @@
-//! What can go wrong with a proposal, a read, or the node itself.
+//! What can go wrong with a start, a proposal, a read, or the node itself.
 
 use crate::configuration::ConfigurationError;
+use crate::options::OptionsError;
+use crate::state_machine::ApplyError;
 use crate::storage::{ReadFailure, StoreError};
-use crate::types::{EntryId, LogIndex, NodeId, Term};
+use crate::types::{ClusterId, EntryId, LogIndex, NodeId, Term};
+
+/// Why a node cannot start. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The options cannot work.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// The log and the newest snapshot do not meet: entries between them, or the log itself, are lost.
+    #[error(
+        "start: the newest snapshot ends at entry {snapshot}, the log holds {base} (exclusive) to {last} and has \
+         {} there (expected the snapshot's last entry inside the log; are both from the same folder and moment?)",
+        term_text(*.found)
+    )]
+    SnapshotNotInLog {
+        /// Last entry of the snapshot.
+        snapshot: EntryId,
+        /// The entry before the log's first.
+        base: EntryId,
+        /// The log's last entry.
+        last: EntryId,
+        /// The log's term at the snapshot's last index.
+        found: Option<Term>,
+    },
+    /// The stored term is older than an entry of that very log: the node forgot its term, and its vote with it.
+    #[error(
+        "start: the stored term is {current_term}, but entry {entry} is of a later one (expected term {} or later): the \
+         term and vote were lost, and voting again could elect two leaders; replace this node by a fresh one",
+        entry.term
+    )]
+    TermLost {
+        /// The stored term.
+        current_term: Term,
+        /// The latest entry.
+        entry: EntryId,
+    },
+    /// The newest snapshot cannot be loaded.
+    #[error("snapshot {last} cannot be loaded into the state machine")]
+    Restore {
+        /// Last entry of the snapshot.
+        last: EntryId,
+        /// The state machine's words.
+        #[source]
+        source: ApplyError,
+    },
+}
+
+fn term_text(term: Option<Term>) -> String {
+    term.map_or_else(|| "no entry".to_owned(), |term| format!("term {term}"))
+}
 
 /// Why a proposal has no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,12 +86,38 @@ pub enum ProposeError {
     /// Not applied: this node is shutting down. Ask another one.
     #[error("propose: the node is stopping")]
     Stopped,
-    /// Not applied: the node is a member of a cluster already.
-    #[error("initialize: the node has a log already (its last entry is {last})")]
+    /// Not applied: the command is too long. Split it, or raise
+    /// [`Options::max_entry_bytes`](crate::Options::max_entry_bytes) on every node, and the transport's bound with it.
+    #[error("propose: a command of {found} bytes (expected at most {limit})")]
+    TooLarge {
+        /// Its length.
+        found: usize,
+        /// The longest one allowed.
+        limit: usize,
+    },
+    /// Not applied: the node belongs to a cluster already.
+    #[error("initialize: the node belongs to a cluster already ({}; its log ends at entry {last})", cluster_text(*.cluster_id))]
     AlreadyInitialized {
+        /// The cluster.
+        cluster_id: Option<ClusterId>,
         /// Last entry of its log.
         last: EntryId,
     },
+    /// Not applied: a first configuration in which this node could not lead.
+    #[error(
+        "initialize: the configuration {} (expected this node, {id}, among plain voters and learners)",
+        if *.joint { "is a joint one" } else { "does not list this node as a voter" }
+    )]
+    CannotFound {
+        /// This node.
+        id: NodeId,
+        /// Whether the configuration is joint; else it lacks this node.
+        joint: bool,
+    },
+}
+
+fn cluster_text(cluster_id: Option<ClusterId>) -> String {
+    cluster_id.map_or_else(|| "without an id".to_owned(), |id| id.to_string())
 }
 
 /// Why a linearizable read cannot be served here.
@@ -52,8 +130,8 @@ pub enum ReadError {
         /// Who leads, as far as this node knows.
         leader: Option<NodeId>,
     },
-    /// Too many reads wait for a quorum. Try again a little later.
-    #[error("read: busy ({waiting} reads wait for a quorum)")]
+    /// Too many reads wait, for a quorum or for applying. Try again a little later.
+    #[error("read: busy ({waiting} reads wait)")]
     Busy {
         /// Reads that wait.
         waiting: usize,

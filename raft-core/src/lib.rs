@@ -92,7 +92,7 @@ pub use block::{Block, BlockBuilder, EntryKind};
 pub use configuration::Configuration;
 pub use driver::Driver;
 pub use effect::Effect;
-pub use error::{Halt, ProposeError, ReadError};
+pub use error::{Halt, ProposeError, ReadError, StartError};
 pub use input::{Input, Ticket};
 pub use message::Message;
 pub use options::{Options, OptionsError};

@@ -20,8 +20,8 @@ use tokio::task::JoinHandle;
 pub use clock::Clock;
 pub use handle::{Command, Consistency, NodeHandle, NodeStatus, Observation};
 
-use crate::driver::{Driver, Parts, StartError};
-use crate::error::Halt;
+use crate::driver::{Driver, Parts};
+use crate::error::{Halt, StartError};
 use crate::state_machine::StateMachine;
 use crate::storage::{LogEvent, LogStore, Sink, SnapshotEvent, SnapshotStore};
 use crate::transport::{Transport, TransportEvent};
@@ -72,10 +72,14 @@ pub fn channels() -> (Sinks, Events) {
 /// Ends with the reason when the node must stop, and with `Ok` after [`NodeHandle::shutdown`].
 pub type NodeTask = JoinHandle<Result<(), Halt>>;
 
-/// Starts a node on the current tokio runtime.
+/// Starts a node on the current tokio runtime. Loads the newest snapshot into the state machine first, on the caller's
+/// thread, which may take a while.
 ///
 /// # Errors
-/// [`StartError`]: options to mend, or a snapshot that cannot be loaded.
+/// [`StartError`]: options to mend, stores that contradict each other, or a snapshot that cannot be loaded.
+///
+/// # Panics
+/// Outside a tokio runtime.
 pub fn start<L, T, S, M>(
     parts: Parts<L, T, S, M>,
     events: Events,

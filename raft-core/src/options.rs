@@ -12,6 +12,9 @@ pub struct Options {
     pub heartbeat_interval: Duration,
     /// An AppendEntries carries blocks up to about this many encoded bytes (always at least one block).
     pub max_message_bytes: usize,
+    /// The longest command, in bytes; a longer one is refused before it enters a log. The transport must carry messages
+    /// of `max_message_bytes + max_entry_bytes`.
+    pub max_entry_bytes: usize,
     /// AppendEntries on their way to one peer: at most so many,
     pub max_inflight_messages: usize,
     /// and at most so many bytes (one message is always allowed).
@@ -32,6 +35,7 @@ impl Default for Options {
             election_timeout: Duration::from_millis(500),
             heartbeat_interval: Duration::from_millis(100),
             max_message_bytes: 1 << 20,
+            max_entry_bytes: 8 << 20,
             max_inflight_messages: 64,
             max_inflight_bytes: 8 << 20,
             max_uncommitted_bytes: 32 << 20,
@@ -70,6 +74,7 @@ impl Options {
     pub fn validate(&self) -> Result<(), OptionsError> {
         let limits = [
             ("max_message_bytes", self.max_message_bytes),
+            ("max_entry_bytes", self.max_entry_bytes),
             ("max_inflight_messages", self.max_inflight_messages),
             ("max_inflight_bytes", self.max_inflight_bytes),
             ("max_uncommitted_bytes", self.max_uncommitted_bytes),
@@ -79,7 +84,7 @@ impl Options {
             return Err(OptionsError::Zero { option });
         }
         let (heartbeat, election) = (self.heartbeat_interval, self.election_timeout);
-        if heartbeat.is_zero() || heartbeat * 2 > election {
+        if heartbeat.is_zero() || heartbeat.saturating_mul(2) > election {
             return Err(OptionsError::Heartbeat { heartbeat, election });
         }
         Ok(())

@@ -20,6 +20,8 @@ pub(crate) struct Progress {
     pub(crate) heard_at: Time,
     /// Newest read round it has answered.
     pub(crate) read_seq: u64,
+    /// It denies having what it has acknowledged: a disk that lies, or a folder put back from an old copy.
+    pub(crate) lost_acknowledged: bool,
     /// A read of the log for this peer is under way.
     pub(crate) fetching: Option<u64>,
 }
@@ -50,6 +52,7 @@ impl Progress {
             state: ProgressState::Probe { retry_at: None },
             heard_at: now,
             read_seq: 0,
+            lost_acknowledged: false,
             fetching: None,
         }
     }
@@ -73,6 +76,7 @@ impl Progress {
     /// Takes note of an acknowledgement through `match_index`. Whether it is news.
     pub(crate) fn matched(&mut self, match_index: LogIndex) -> bool {
         let news = match_index > self.match_index;
+        self.lost_acknowledged &= match_index < self.match_index;
         self.match_index = self.match_index.max(match_index);
         self.next_index = self.next_index.max(self.match_index.next());
         match &mut self.state {

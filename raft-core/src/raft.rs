@@ -28,11 +28,11 @@ use crate::cache::Cache;
 use crate::configuration::Configuration;
 use crate::configurations::Configurations;
 use crate::effect::Effect;
-use crate::error::{Halt, ProposeError, ReadError};
+use crate::error::{Halt, ProposeError, ReadError, StartError};
 use crate::held::Held;
 use crate::input::{Input, Ticket};
 use crate::message::Message;
-use crate::options::{Options, OptionsError};
+use crate::options::Options;
 use crate::rng::Rng;
 use crate::snapshot::SnapshotMeta;
 use crate::storage::Recovered;
@@ -76,15 +76,13 @@ pub struct Raft {
 
 impl Raft {
     /// The consensus of node `id`, restarted from what its stores recovered (or never started before:
-    /// [`Recovered::default`] and [`SnapshotMeta::NONE`]). `seed` feeds the jitter of election timeouts.
+    /// [`Recovered::default`] and [`SnapshotMeta::NONE`]). `seed`, together with the id, feeds the jitter of election
+    /// timeouts.
     ///
-    /// `snapshot` is the newest published one; the recovered log must reach back to it.
+    /// `snapshot` is the newest published one; the recovered log must hold its last entry, or start right after it.
     ///
     /// # Errors
-    /// [`OptionsError`].
-    ///
-    /// # Panics
-    /// If the log starts behind the snapshot: the store's contract forbids it.
+    /// [`StartError`]: options to mend, or stores that contradict each other or have lost something.
     pub fn new(
         id: NodeId,
         options: Options,
@@ -92,11 +90,10 @@ impl Raft {
         now: Time,
         recovered: Recovered,
         snapshot: SnapshotMeta,
-    ) -> Result<Self, OptionsError> {
+    ) -> Result<Self, StartError> {
         options.validate()?;
-        assert!(recovered.base.index <= snapshot.last.index, "the log reaches back to the snapshot");
-        assert!(recovered.last.index >= snapshot.last.index, "the log reaches up to the snapshot");
         let terms = LogTerms::new(recovered.base, &recovered.runs, recovered.last.index);
+        check_recovered(recovered.hard_state.current_term, &terms, snapshot.last)?;
         let mut configurations = Configurations::new(&snapshot);
         for (index, configuration) in recovered.configurations {
             if index > snapshot.configuration_index {
@@ -109,7 +106,7 @@ impl Raft {
         let leader_contact = (hard_state.current_term > Term(0)).then_some(now);
         let mut raft = Self {
             id,
-            rng: Rng::new(seed),
+            rng: Rng::new(Rng::new(seed).next_u64() ^ id.get()),
             now,
             hard_state,
             role: Role::Follower(Follower::new(None)),
@@ -217,8 +214,9 @@ impl Raft {
     }
 
     fn on_message(&mut self, from: NodeId, message: Message) {
-        // A node that belongs to no cluster has nothing to say in one; and what claims to come from itself does not.
-        if self.hard_state.cluster_id.is_none() || from == self.id {
+        // A node that belongs to no cluster has nothing to say in one; what claims to come from itself does not, nor does
+        // any honest node come near the limit of terms.
+        if self.hard_state.cluster_id.is_none() || from == self.id || message.term() >= Term::LIMIT {
             return;
         }
         match message {
@@ -235,7 +233,11 @@ impl Raft {
     fn initialize(&mut self, configuration: Configuration) -> Result<EntryId, ProposeError> {
         let last = self.terms.last();
         if last != EntryId::ZERO || self.hard_state != HardState::default() {
-            return Err(ProposeError::AlreadyInitialized { last });
+            return Err(ProposeError::AlreadyInitialized { cluster_id: self.hard_state.cluster_id, last });
+        }
+        let (id, joint) = (self.id, configuration.is_joint());
+        if joint || !configuration.quorum().contains(id) {
+            return Err(ProposeError::CannotFound { id, joint });
         }
         let mut payload = Vec::new();
         configuration.encode(&mut payload);
@@ -383,4 +385,18 @@ impl Raft {
     pub const fn is_halted(&self) -> bool {
         self.halted
     }
+}
+
+/// Invariant (stores-agree): the log holds the snapshot's last entry, and the stored term is no earlier than any entry's:
+/// a leader's term is durable before its entries are, and before a snapshot from it is published.
+fn check_recovered(current_term: Term, terms: &LogTerms, snapshot: EntryId) -> Result<(), StartError> {
+    let (base, last) = (terms.base(), terms.last());
+    if !terms.contains(snapshot) {
+        let found = terms.term_at(snapshot.index);
+        return Err(StartError::SnapshotNotInLog { snapshot, base, last, found });
+    }
+    if last.term > current_term {
+        return Err(StartError::TermLost { current_term, entry: last });
+    }
+    Ok(())
 }

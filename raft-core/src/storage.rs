@@ -27,7 +27,7 @@ pub struct Write {
     pub hard_state: Option<HardState>,
     /// Forget the whole log; it starts again after this entry, which a published snapshot covers.
     pub reset: Option<EntryId>,
-    /// Forget this entry and all that follow it.
+    /// Forget this entry and all that follow it. May lie behind the last entry there: then there is nothing to forget.
     pub truncate_from: Option<LogIndex>,
     /// Contiguous entries that follow what is there then.
     pub append: Vec<Block>,
@@ -80,7 +80,12 @@ pub enum LogEvent {
     Failed(StoreError),
 }
 
-/// What a log store knows after opening: the input of [`Raft::new`](crate::Raft::new).
+/// What a log store knows after opening: the input of [`Raft::new`](crate::Raft::new), which refuses what breaks these
+/// rules.
+///
+/// * A store is opened with a *floor*: the last entry of the newest published snapshot. A log that does not hold exactly
+///   this entry is forgotten and starts again after it, durably, before opening returns.
+/// * `hard_state.current_term` is no earlier than the term of any entry, nor than the floor's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// The last durable hard state.
@@ -110,7 +115,8 @@ pub struct Recovered {
 ///   of the range that is there (past the durable end: what there is, perhaps nothing) unless `max_bytes` ends it
 ///   before; its first entry may exceed `max_bytes`. A read that races with a truncation may answer old entries: the
 ///   core compares terms.
-/// * **Compaction** drops entries `..=through` when it suits the store; a published snapshot covers them.
+/// * **Compaction** drops entries `..=through` when it suits the store, never one behind the last `through`; a published
+///   snapshot covers them.
 /// * None of the calls waits for a disk.
 pub trait LogStore {
     /// Queues a write.

@@ -66,12 +66,12 @@ impl LogTerms {
         block.last_index() <= self.last && self.first_mismatch(block).is_none()
     }
 
-    /// The first entry of `block` that is not in this log; entries at or before the base count as being there.
+    /// The first entry of `block` that is not in this log; entries before the base count as being there.
     pub(crate) fn first_mismatch(&self, block: &Block) -> Option<LogIndex> {
         let runs = block.runs();
         let ends = runs[1..].iter().map(|run| run.first.prev()).chain([block.last_index()]);
         for (run, through) in runs.iter().zip(ends) {
-            let mut index = run.first.max(self.base.index.next());
+            let mut index = run.first.max(self.base.index);
             while index <= through {
                 if self.term_at(index) != Some(run.term) {
                     return Some(index);

@@ -83,13 +83,17 @@ impl fmt::Debug for ClusterId {
 pub struct Term(pub u64);
 
 impl Term {
+    /// No honest node comes here: with an election every millisecond it would take 146 million years. Messages that claim
+    /// more are not believed, so that a peer gone wrong cannot push a cluster to where counting ends.
+    pub const LIMIT: Self = Self(1 << 62);
+
     /// The term after this one.
     ///
     /// # Panics
-    /// After 2⁶⁴ terms.
+    /// After 2⁶⁴ terms, which [`Term::LIMIT`] keeps out of reach.
     #[must_use]
     pub const fn next(self) -> Self {
-        Self(self.0.checked_add(1).expect("2^64 terms are never used up"))
+        Self(self.0.checked_add(1).expect("terms stay below their limit"))
     }
 }
 

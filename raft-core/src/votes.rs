@@ -3,14 +3,16 @@
 use crate::quorum::{Quorum, VoteResult};
 use crate::types::NodeId;
 
-/// Who answered what; the first answer of a voter counts.
+/// Who answered what. A grant stands: the voter has promised it to nobody else. A refusal may turn into a grant, because
+/// a voter that still heard from a leader when it was asked first may be asked again by a repeated message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Votes(Vec<(NodeId, bool)>);
 
 impl Votes {
     pub(crate) fn record(&mut self, voter: NodeId, granted: bool) {
-        if self.answer(voter).is_none() {
-            self.0.push((voter, granted));
+        match self.0.iter_mut().find(|(id, _)| *id == voter) {
+            Some((_, earlier)) => *earlier |= granted,
+            None => self.0.push((voter, granted)),
         }
     }
 

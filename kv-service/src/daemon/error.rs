@@ -65,7 +65,7 @@ pub enum StartError {
     },
     /// Consensus cannot start.
     #[error("{}", chain(.0))]
-    Node(#[from] raft_core::driver::StartError),
+    Node(#[from] raft_core::StartError),
     /// No threads.
     #[error("cannot start a thread: {0}; raise the limit of processes")]
     Threads(#[source] io::Error),

@@ -52,10 +52,10 @@ impl BlockBuilder {
         self.table.len() / ROW_BYTES
     }
 
-    /// Payload bytes so far.
+    /// Bytes of table and payload so far.
     #[must_use]
-    pub fn payload_bytes(&self) -> usize {
-        self.payload.len()
+    pub fn encoded_bytes(&self) -> usize {
+        self.table.len() + self.payload.len()
     }
 
     /// Whether there is no entry yet.

@@ -10,7 +10,6 @@ use crate::block::Block;
 use crate::error::Halt;
 use crate::snapshot::SnapshotView;
 use crate::state_machine::StateMachine;
-use crate::storage::SnapshotStore;
 use crate::types::{EntryId, LogIndex};
 
 /// Entries applied per flush, in bytes, so that a long replay does not keep heartbeats waiting.
@@ -23,6 +22,8 @@ pub(super) struct Applier<M: StateMachine> {
     queue: VecDeque<Job>,
     applied: EntryId,
     replies: Vec<M::Reply>,
+    /// Last entry of the newest published snapshot: a state that is not past it needs no other one.
+    covered: LogIndex,
     policy: SnapshotPolicy,
     bytes_since_snapshot: usize,
     /// Bytes that this flush may still apply.
@@ -34,7 +35,7 @@ pub(super) struct Applier<M: StateMachine> {
 
 enum Job {
     Apply(Vec<Block>),
-    Restore(EntryId),
+    Restore(EntryId, Option<Box<dyn io::Read + Send>>),
 }
 
 /// Loads a snapshot into the state machine: for a background thread.
@@ -58,7 +59,10 @@ impl<M: StateMachine> RestoreJob<M> {
         let Self { mut state, at, reader } = self;
         let result = match reader {
             Some(mut reader) => state.restore(&mut *reader),
-            None => Err(io::Error::new(io::ErrorKind::NotFound, "the published snapshot is gone").into()),
+            None => {
+                Err(io::Error::new(io::ErrorKind::NotFound, "the published snapshot is not the newest one")
+                    .into())
+            }
         };
         Restored { state, at, result: result.map_err(Arc::from) }
     }
@@ -89,6 +93,7 @@ impl<M: StateMachine> Applier<M> {
             queue: VecDeque::new(),
             applied,
             replies: Vec::new(),
+            covered: applied.index,
             policy,
             bytes_since_snapshot: 0,
             budget: 0,
@@ -102,9 +107,14 @@ impl<M: StateMachine> Applier<M> {
     }
 
     /// The state is to be replaced. What was queued before it is covered by the snapshot.
-    pub(super) fn push_restore(&mut self, at: EntryId) {
+    pub(super) fn push_restore(&mut self, at: EntryId, reader: Option<Box<dyn io::Read + Send>>) {
         self.queue.clear();
-        self.queue.push_back(Job::Restore(at));
+        self.queue.push_back(Job::Restore(at, reader));
+    }
+
+    /// The newest published snapshot ends at `index`.
+    pub(super) const fn covered_through(&mut self, index: LogIndex) {
+        self.covered = index;
     }
 
     /// A flush begins.
@@ -162,11 +172,16 @@ impl<M: StateMachine> Applier<M> {
     fn is_snapshot_due(&self) -> bool {
         let by_policy = self.bytes_since_snapshot >= self.policy.every_bytes
             && self.applied.index.0.is_multiple_of(self.policy.alignment.max(1));
-        !self.creating && self.state.is_some() && self.bytes_since_snapshot > 0 && (by_policy || self.wanted)
+        self.could_snapshot() && (by_policy || self.wanted)
+    }
+
+    /// A received snapshot may be ahead of what is applied.
+    const fn could_snapshot(&self) -> bool {
+        !self.creating && self.state.is_some() && self.applied.index.0 > self.covered.0
     }
 
     pub(super) const fn want_snapshot(&mut self) {
-        self.wanted = true;
+        self.wanted |= self.could_snapshot();
     }
 
     /// Freezes the state, if a snapshot is due.
@@ -186,13 +201,15 @@ impl<M: StateMachine> Applier<M> {
         self.creating = false;
     }
 
-    pub(super) fn take_job(&mut self, snapshots: &impl SnapshotStore) -> Option<RestoreJob<M>> {
-        let Some(Job::Restore(at)) = self.queue.front() else { return None };
-        let at = *at;
+    pub(super) fn take_job(&mut self) -> Option<RestoreJob<M>> {
         let state = self.state.take()?;
-        self.queue.pop_front();
-        let reader = snapshots.reader().filter(|(meta, _)| meta.last == at).map(|(_, reader)| reader);
-        Some(RestoreJob { state, at, reader })
+        match self.queue.pop_front_if(|job| matches!(job, Job::Restore(..))) {
+            Some(Job::Restore(at, reader)) => Some(RestoreJob { state, at, reader }),
+            _ => {
+                self.state = Some(state);
+                None
+            }
+        }
     }
 
     pub(super) fn restored(&mut self, restored: Restored<M>) -> Result<(), Halt> {

@@ -1,9 +1,9 @@
 //! One effect, one call; one event, one input.
 
 use super::proposals::Fate;
-use super::{Applied, Driver, Outcome};
+use super::{Applied, Driver, MAX_WAITING_READS, Outcome};
 use crate::effect::Effect;
-use crate::error::{Halt, ProposeError};
+use crate::error::{Halt, ProposeError, ReadError};
 use crate::input::{Input, Ticket};
 use crate::message::Message;
 use crate::snapshot::SnapshotOffer;
@@ -11,7 +11,7 @@ use crate::state_machine::StateMachine;
 use crate::storage::{LogEvent, LogStore, SnapshotEvent, SnapshotStore};
 use crate::time::Time;
 use crate::transport::{Transport, TransportEvent};
-use crate::types::{EntryId, NodeId, Term};
+use crate::types::{EntryId, LogIndex, NodeId, Term};
 
 impl<L, T, S, M> Driver<L, T, S, M>
 where
@@ -27,17 +27,16 @@ where
             Effect::Read(request) => self.log.read(request),
             Effect::Apply(blocks) => self.applier.push(blocks),
             Effect::Restore(at) => {
-                self.applier.push_restore(at);
+                // Until this has been carried out no newer snapshot can be published: it has to be offered first.
+                let reader = self.snapshots.reader().filter(|(meta, _)| meta.last == at);
+                self.applier.push_restore(at, reader.map(|(_, reader)| reader));
                 for ticket in self.proposals.hidden_by(at.index) {
                     self.outcomes.push(Outcome::Proposal { ticket, result: Err(ProposeError::Unknown) });
                 }
             }
             Effect::Compact { through } => self.log.compact(through),
             Effect::Proposed { outcome, .. } => self.proposed(outcome),
-            Effect::ReadReady { ticket, outcome: Ok(index) } => self.reads.push_back((index, ticket)),
-            Effect::ReadReady { ticket, outcome: Err(error) } => {
-                self.outcomes.push(Outcome::Read { ticket, result: Err(error) });
-            }
+            Effect::ReadReady { ticket, outcome } => self.read_ready(ticket, outcome),
             Effect::SendSnapshot { to, term } => self.send_snapshot(now, to, term),
             Effect::AcceptSnapshot { transfer, offer } => {
                 let sink = self.snapshots.sink(&offer);
@@ -56,6 +55,18 @@ where
         let entries = matches!(message, Message::AppendEntries(_));
         if self.transport.send(to, message).is_err() && entries {
             self.raft.step(now, Input::Unreachable(to));
+        }
+    }
+
+    fn read_ready(&mut self, ticket: Ticket, outcome: Result<LogIndex, ReadError>) {
+        let waiting = self.reads.len();
+        match outcome {
+            Ok(index) if waiting < MAX_WAITING_READS => self.reads.push_back((index, ticket)),
+            Ok(_) => {
+                let result = Err(ReadError::Busy { waiting });
+                self.outcomes.push(Outcome::Read { ticket, result });
+            }
+            Err(error) => self.outcomes.push(Outcome::Read { ticket, result: Err(error) }),
         }
     }
 
@@ -124,6 +135,7 @@ where
             return false;
         }
         let Self { applier, proposals, outcomes, .. } = self;
+        applier.covered_through(self.raft.snapshot().last.index);
         let applied = applier.run(|id, reply| {
             if !proposals.is_empty() {
                 decide(proposals, outcomes, id, reply);

@@ -4,7 +4,8 @@
 //! so does an entry of a later term before it, because terms never fall along a log. A node that no longer leads keeps
 //! waiting until then, because the next leader may well commit what it proposed.
 //!
-//! Bounded by the core's admission: what waits here was in the log and uncommitted when it was proposed.
+//! Bounded by the core's admission, per term: what waits here was in the log and uncommitted when it was proposed. The
+//! first commit of a later term decides all that earlier terms have left behind it.
 
 use std::collections::VecDeque;
 

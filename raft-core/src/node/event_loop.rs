@@ -22,6 +22,9 @@ use crate::types::LogIndex;
 /// Inputs of each kind taken before a flush, at most: bounds how long one batch can grow.
 const MAX_BATCH: usize = 4096;
 
+/// Serializable reads that may wait while a snapshot is loaded.
+const MAX_WAITING_FOR_STATE: usize = 1 << 16;
+
 pub(super) struct EventLoop<L, T, S, M: StateMachine> {
     driver: Driver<L, T, S, M>,
     clock: Clock,
@@ -74,7 +77,7 @@ where
 
     pub(super) async fn run(mut self) -> Result<(), Halt> {
         let result = self.run_until_stopped().await;
-        self.refuse_all();
+        self.refuse_all().await;
         result
     }
 
@@ -158,7 +161,10 @@ where
                 self.reads.insert(ticket, done);
                 self.driver.read(now, ticket);
             }
-            Request::Read(Consistency::Serializable, done) => self.waiting_for_state.push(done),
+            Request::Read(Consistency::Serializable, done) => match self.waiting_for_state.len() {
+                waiting @ MAX_WAITING_FOR_STATE.. => done(Err(ReadError::Busy { waiting })),
+                _ => self.waiting_for_state.push(done),
+            },
             Request::Initialize(configuration, done) => {
                 self.proposals.insert(ticket, done);
                 self.driver.initialize(now, ticket, configuration);
@@ -228,9 +234,10 @@ where
     }
 
     /// Everybody who waits gets an answer.
-    fn refuse_all(&mut self) {
+    async fn refuse_all(&mut self) {
         self.requests.close();
-        while let Ok(request) = self.requests.try_recv() {
+        // Until those that were sending when the queue closed are through as well.
+        while let Some(request) = self.requests.recv().await {
             refuse(request);
         }
         for (_, done) in self.proposals.drain() {

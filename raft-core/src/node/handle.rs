@@ -40,6 +40,7 @@ pub enum Consistency {
 
 /// What [`NodeHandle::observe`] watches.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Observation {
     /// This node's role.
     pub role: RoleName,
@@ -57,6 +58,7 @@ pub struct Observation {
 
 /// A picture of the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NodeStatus {
     /// Its consensus.
     pub raft: Status,
@@ -128,7 +130,8 @@ impl<M: StateMachine> NodeHandle<M> {
 
     /// Proposes a command; returns its reply once it is committed and applied here.
     ///
-    /// Dropping the future does not take the proposal back.
+    /// Waits as long as it takes: without a quorum, for ever. For a deadline wrap it in a timeout, whose end then means
+    /// what [`ProposeError::Unknown`] means: dropping the future does not take the proposal back.
     ///
     /// # Errors
     /// [`ProposeError`]; each variant says whether the command may have been applied.
@@ -138,7 +141,8 @@ impl<M: StateMachine> NodeHandle<M> {
         outcome.await.unwrap_or(Err(ProposeError::Unknown))
     }
 
-    /// Proposes several commands, which keep their order; returns when the last one has its outcome.
+    /// Proposes several commands; returns when the last one has its outcome. Those that succeed were applied in this order;
+    /// one in the middle may fail where later ones succeed (when the node was busy just then, say).
     pub async fn propose_batch(
         &self,
         commands: Vec<Command>,
@@ -170,7 +174,8 @@ impl<M: StateMachine> NodeHandle<M> {
         }
     }
 
-    /// Runs `look` on the applied state and returns its answer.
+    /// Runs `look` on the applied state and returns its answer. As with [`propose`](Self::propose), a deadline is the
+    /// caller's to set.
     ///
     /// # Errors
     /// [`ReadError`], for linearizable reads on a node that does not lead, or any read on one that stops.

@@ -18,8 +18,10 @@ impl Raft {
         let echo = Echo { read_seq: request.read_seq, sent_at: request.sent_at };
         let prev = request.prev_entry;
         if request.term < self.hard_state.current_term {
-            // Receiver 1: reply false if term < currentTerm; the deposed leader learns of the later term.
-            return self.report_conflict(from, prev.index, EntryId::ZERO, Echo::NONE);
+            // Receiver 1: reply false if term < currentTerm; the deposed leader learns of the later term. A heartbeat's
+            // answer, which says nothing about the log: should the sender lead the current term by now, what it sent in an
+            // earlier one is no measure of where it stands.
+            return self.answer_heartbeat(from, Echo::NONE);
         }
         if !request.is_well_formed() || !self.follow(from, request.term) {
             return;

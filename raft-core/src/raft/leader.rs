@@ -22,7 +22,8 @@ use crate::uncommitted::Uncommitted;
 const MAX_WAITING_READS: usize = 1 << 16;
 
 impl Raft {
-    /// `[Raft §5.2]`. The term opens with a no-op, so that entries of earlier terms can commit. `[Raft §8]`
+    /// `[Raft §5.2]`. The term opens with a no-op: entries of earlier terms commit only along with one of this term
+    /// (`[Raft §5.4.2]`), and reads wait for such a commit (`[Raft §8]`).
     pub(super) fn become_leader(&mut self) {
         let term_start = self.terms.last().index.next();
         let members = self.configuration().map_or(&[][..], |configuration| configuration.members());
@@ -47,7 +48,7 @@ impl Raft {
         };
         let uncommitted = leader.uncommitted.bytes();
         let limit = self.options.max_uncommitted_bytes;
-        if uncommitted > 0 && uncommitted + entries.payload_bytes() > limit {
+        if uncommitted > 0 && uncommitted + entries.encoded_bytes() > limit {
             return Err(ProposeError::Busy { uncommitted, limit });
         }
         let first = EntryId::new(self.hard_state.current_term, self.terms.last().index.next());

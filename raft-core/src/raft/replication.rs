@@ -130,10 +130,13 @@ impl Raft {
             ProgressState::Replicate(_) => false,
             ProgressState::Snapshot { .. } => true,
         };
-        // What it has acknowledged no honest follower refuses. One that has lost it gets no further question at once: the
-        // answer would be the same.
-        let stale = stale || prev_index <= progress.match_index;
         if stale {
+            return;
+        }
+        // What it has acknowledged no honest follower denies. One that has lost it gets no further question at once: the
+        // answer would be the same. Nor is the match index lowered: others may have been told that it counts.
+        if prev_index <= progress.match_index {
+            progress.lost_acknowledged |= matches!(progress.state, ProgressState::Probe { .. });
             return;
         }
         let meets = self.terms.last_not_after(EntryId { index: hint.index.min(prev_index.prev()), ..hint });

@@ -1,8 +1,9 @@
 //! Snapshots as consensus sees them: what the log may forget, and what replaces a log that is too far behind.
 //! `[Raft §7]`
 //!
-//! Invariant (publish-before-reset): the log is reset only after the snapshot that covers it is published; a crash
-//! between the two finds the snapshot and a log that does not reach it, and starts from the snapshot.
+//! Invariant (publish-before-reset): the log is reset only after the snapshot that covers it is published. A crash between
+//! the two finds the snapshot and a log without its last entry, which opening then resets (see
+//! [`Recovered`](crate::storage::Recovered)).
 
 use super::Raft;
 use super::apply::Applying;
@@ -48,7 +49,7 @@ impl Raft {
     }
 
     pub(super) fn on_snapshot_offered(&mut self, from: NodeId, transfer: TransferId, offer: SnapshotOffer) {
-        let current = offer.term >= self.hard_state.current_term
+        let current = (self.hard_state.current_term..Term::LIMIT).contains(&offer.term)
             && self.hard_state.cluster_id.is_some()
             && self.follow(from, offer.term);
         let last = offer.info.meta.last;

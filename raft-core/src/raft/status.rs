@@ -8,6 +8,7 @@ use crate::types::{EntryId, HardState, LogIndex, NodeId};
 
 /// A picture of one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Status {
     /// This node.
     pub id: NodeId,
@@ -33,6 +34,7 @@ pub struct Status {
 
 /// How one peer stands in its leader's eyes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PeerStatus {
     /// The peer.
     pub id: NodeId,
@@ -42,6 +44,9 @@ pub struct PeerStatus {
     pub next_index: LogIndex,
     /// `probe`, `replicate` or `snapshot`.
     pub state: &'static str,
+    /// Whether it denies having entries that it has acknowledged: its disk lied, or its folder was put back from an old
+    /// copy. Entries that count on it may be gone; replace it by a fresh node.
+    pub lost_acknowledged: bool,
     /// Time since it was last heard from.
     pub silent_for: Duration,
 }
@@ -60,6 +65,7 @@ impl Raft {
                     ProgressState::Replicate(_) => "replicate",
                     ProgressState::Snapshot { .. } => "snapshot",
                 },
+                lost_acknowledged: progress.lost_acknowledged,
                 silent_for: self.now.saturating_since(progress.heard_at),
             }),
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {

@@ -78,7 +78,7 @@ fn check(log: &LogTerms, base: EntryId, terms: &[u64], rng: &mut Rng) {
     let incoming = ascending(rng, 1);
     let mismatch = (first.0..)
         .zip(&incoming)
-        .find(|&(index, &term)| index > base.index.0 && log.term_at(LogIndex(index)) != Some(Term(term)));
+        .find(|&(index, &term)| index >= base.index.0 && log.term_at(LogIndex(index)) != Some(Term(term)));
     let block = block(first, &incoming);
     assert_eq!(log.first_mismatch(&block), mismatch.map(|(index, _)| LogIndex(index)), "{log:?} {block:?}");
 }

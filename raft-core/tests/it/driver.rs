@@ -4,7 +4,8 @@
 use std::io;
 use std::sync::Arc;
 
-use raft_core::driver::{Event, StartError};
+use raft_core::StartError;
+use raft_core::driver::Event;
 use raft_core::error::{Halt, ProposeError, ReadError};
 use raft_core::storage::LogEvent;
 use raft_core::testing::sim_snapshots::SnapshotImage;
@@ -50,6 +51,18 @@ fn commands_of_one_turn_are_one_block() {
     assert_eq!(replies, (1..=100).collect::<Vec<_>>());
 }
 
+/// A command that no message could carry never enters a log; those around it do.
+#[test]
+fn a_command_that_is_too_long_is_refused_alone() {
+    let small = Options { max_entry_bytes: 10, ..options() };
+    let mut cluster = Cluster::alone(Settings { options: small, ..Settings::default() });
+    let tickets = [10, 11, 3].map(|length| cluster.node(1).proposes(&"x".repeat(length)));
+    cluster.deliver();
+    let outcomes = tickets.map(|ticket| cluster.node(1).outcome(ticket));
+    let too_large = ProposeError::TooLarge { found: 11, limit: 10 };
+    assert_eq!(outcomes, [Some(Ok(1)), Some(Err(too_large)), Some(Ok(2))]);
+}
+
 /// A batch that has reached a message's size does not grow further.
 #[test]
 fn a_batch_is_cut_at_the_size_of_a_message() {
@@ -60,7 +73,7 @@ fn a_batch_is_cut_at_the_size_of_a_message() {
     assert!(tickets.iter().all(|&ticket| matches!(cluster.node(1).outcome(ticket), Some(Ok(_)))));
     let counts =
         cluster.node(1).log.with_durable(|log| log.blocks().map(Block::entry_count).collect::<Vec<_>>());
-    assert_eq!(counts[2..], [3, 3, 3, 1]);
+    assert_eq!(counts[2..], [2, 2, 2, 2, 2], "two commands and their rows of the table");
 }
 
 /// Proposed where nobody leads, or somebody else does.

@@ -77,6 +77,13 @@ fn a_snapshot_can_be_triggered() {
     cluster.node(1).snapshots_stall = true;
     cluster.deliver();
     assert_eq!(cluster.node(1).snapshots.pending(), 0);
+    cluster.node(1).proposes("y");
+    cluster.deliver();
+    assert_eq!(
+        cluster.node(1).snapshots.pending(),
+        0,
+        "nor later: it was asked for when there was nothing to take"
+    );
 }
 
 /// A snapshot that cannot be written is reported, and tried again after as much has been applied once more.

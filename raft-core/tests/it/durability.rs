@@ -246,7 +246,7 @@ fn refusals_heartbeats_and_pre_votes_are_answered_while_the_disk_is_stuck() {
         (2, vote(5, false)),
         (2, heartbeat_answer(6, 0)),
         (2, conflict(6, 9, entry(1, 1))),
-        (3, conflict(6, 1, entry(0, 0))),
+        (3, heartbeat_answer(6, 0)),
     ];
     assert_eq!(node.sent(), answers);
 }
@@ -347,7 +347,7 @@ fn a_restart_in_a_later_term_refuses_the_leader_of_an_earlier_one() {
     node.disk.log = half;
     node.restarts();
     node.receives(2, append(1, entry(1, 1), &[1], 2));
-    assert_eq!((node.log(), node.sent()), (vec![1], vec![(2, conflict(5, 1, entry(0, 0)))]));
+    assert_eq!((node.log(), node.sent()), (vec![1], vec![(2, heartbeat_answer(5, 0))]));
 }
 
 // Commits and applying.

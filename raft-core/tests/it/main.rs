@@ -44,6 +44,9 @@ mod paper_7;
 mod paper_8;
 #[cfg(test)]
 #[cfg(feature = "testing")]
+mod recovery;
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod simulation;
 #[cfg(test)]
 #[cfg(feature = "testing")]

@@ -1,6 +1,6 @@
 //! `[Raft §5.1]` Raft basics: terms, and what every server owes them.
 
-use raft_core::{Message, RoleName};
+use raft_core::{Message, RoleName, Term};
 
 use crate::support::{
     Disk, ELECTION_TIMEOUT, Network, Peer, append, conflict, entry, heartbeat, heartbeat_answer, matched,
@@ -80,7 +80,7 @@ fn a_leader_reverts_to_follower_when_it_sees_a_later_term() {
 fn a_request_of_a_past_term_is_refused_with_the_current_one() {
     let mut node = Peer::with_log(&[1, 1, 3]).in_term(5);
     node.receives(2, append(4, entry(1, 2), &[4], 2));
-    assert_eq!(node.sent_to(2), [conflict(5, 2, entry(0, 0))]);
+    assert_eq!(node.sent_to(2), [heartbeat_answer(5, 0)]);
     node.receives(2, heartbeat(4, 3));
     assert_eq!(node.sent_to(2), [heartbeat_answer(5, 0)]);
     node.receives(2, request_vote(4, entry(4, 9)));
@@ -98,6 +98,21 @@ fn a_leader_of_a_past_term_does_not_keep_a_node_from_timing_out() {
     node.receives(2, append(4, entry(1, 1), &[4], 1));
     node.receives(2, request_vote(4, entry(4, 9)));
     assert_eq!(node.raft.next_deadline(), deadline);
+}
+
+/// A term that no honest cluster reaches is not believed: one message could push everybody to where counting ends.
+#[test]
+fn a_term_beyond_the_limit_is_not_believed() {
+    let mut node = Peer::with_log(&[1, 1]).following_2_in(5);
+    for term in [Term::LIMIT.0, u64::MAX] {
+        node.receives(2, heartbeat(term, 0));
+        node.receives(2, append(term, entry(1, 2), &[term], 0));
+        node.receives(3, request_vote(term, entry(term, 9)));
+        node.receives(3, pre_vote_answer(term, false));
+    }
+    assert_eq!((node.term(), node.sent(), node.log()), (5, vec![], vec![1, 1]));
+    node.receives(2, heartbeat(Term::LIMIT.0 - 1, 0));
+    assert_eq!(node.term(), Term::LIMIT.0 - 1);
 }
 
 /// C6: an answer of a past term says nothing about this one.

@@ -88,14 +88,19 @@ fn a_vote_counts_once_and_a_strangers_never() {
     assert_eq!(node.role(), RoleName::Leader);
 }
 
-/// A voter that refused cannot be talked round in the same term.
+/// A vote that was given is given, whatever a late or repeated answer says; and one that was refused (by a voter that
+/// still heard from a leader, say) may be given to a repeated request.
 #[test]
-fn the_first_answer_of_a_voter_stands() {
-    let mut node = Peer::member_of(&voters(1..=5), &[1]).campaigning();
-    node.receives(2, vote(2, false));
-    node.receives(2, vote(2, true));
-    node.receives(3, vote(2, true));
-    assert_eq!(node.role(), RoleName::Candidate);
+fn a_vote_that_was_given_stands_and_one_that_was_refused_may_follow() {
+    for answers in [[true, false], [false, true]] {
+        let mut node = Peer::member_of(&voters(1..=5), &[1]).campaigning();
+        for granted in answers {
+            node.receives(2, vote(2, granted));
+        }
+        assert_eq!(node.role(), RoleName::Candidate);
+        node.receives(3, vote(2, true));
+        assert_eq!(node.role(), RoleName::Leader, "{answers:?}");
+    }
 }
 
 /// A majority of refusals ends the campaign at once; the next one is up to the timer.

@@ -180,6 +180,10 @@ fn a_follower_that_takes_back_its_acknowledgement_is_asked_once_an_election_time
     }
     assert!((1..=5).contains(&asked), "asked {asked} times in four election timeouts");
     assert_eq!(node.progress(2).match_index, LogIndex(2));
+    assert!(node.progress(2).lost_acknowledged, "operators can see it");
+    assert!(!node.progress(3).lost_acknowledged);
+    node.receives(2, matched(2, 2));
+    assert!(!node.progress(2).lost_acknowledged, "it has found it again");
 }
 
 // Windows.

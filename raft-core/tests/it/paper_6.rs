@@ -5,7 +5,7 @@ use raft_core::configuration::MemberRole::{Incoming, Learner, Outgoing, Voter};
 use raft_core::{BlockBuilder, EntryKind, Halt, Input, LogIndex, Message, ProposeError, RoleName, Term};
 
 use crate::support::{
-    Disk, Network, Peer, append, append_blocks, blocks, configuration_block, entry, heartbeat, matched,
+    Disk, Network, Peer, append, append_blocks, blocks, configuration_block, entry, heartbeat, id, matched,
     members, offer, options, pre_vote, pre_vote_answer, request_vote, vote, voters,
 };
 
@@ -244,7 +244,19 @@ fn a_cluster_of_one_is_founded_and_grows_from_its_first_entry() {
     node.times_out();
     assert_eq!((node.role(), node.term(), node.commit()), (RoleName::Leader, 2, 2));
     let again = node.founds(voters([1, 2]));
-    assert_eq!(again, Err(ProposeError::AlreadyInitialized { last: entry(2, 2) }));
+    let cluster_id = Some(founding.cluster_id());
+    assert_eq!(again, Err(ProposeError::AlreadyInitialized { cluster_id, last: entry(2, 2) }));
+}
+
+/// A first configuration in which the founder could not lead would found a cluster that nobody leads.
+#[test]
+fn nobody_founds_a_cluster_that_it_could_not_lead() {
+    let mut node = Peer::start(1, options(), Disk::blank());
+    let cannot = |joint| Err(ProposeError::CannotFound { id: id(1), joint });
+    assert_eq!(node.founds(voters([2, 3])), cannot(false));
+    assert_eq!(node.founds(members(&[(1, Learner), (2, Voter)])), cannot(false));
+    assert_eq!(node.founds(members(&[(1, Voter), (2, Incoming)])), cannot(true));
+    assert_eq!((node.log(), node.term(), node.raft.hard_state().cluster_id), (vec![], 0, None));
 }
 
 /// Whoever belongs to a cluster, or to one that greeted it, founds no other.

@@ -93,6 +93,19 @@ fn a_message_that_reaches_behind_the_base_is_taken_from_there_on() {
     assert_eq!(node.sent_to(2).last(), Some(&matched(2, 6)));
 }
 
+/// The base itself is committed, and still compared: a message with another entry there is from a leader that cannot be.
+#[test]
+fn a_node_stops_when_a_leader_contradicts_the_base() {
+    let mut node = node_with_four_entries();
+    node.takes_snapshot();
+    let base = node.raft.status().base;
+    node.receives(3, append(3, entry(1, base.index.0 - 1), &[1, 1, 1], 0));
+    let Some(Halt::CommittedEntryContradicted { committed, found, .. }) = node.halt() else {
+        panic!("{:?}", node.halt())
+    };
+    assert_eq!((*committed, *found), (base, Term(1)));
+}
+
 /// `[Raft §7]`: "the leader must occasionally send snapshots to followers that lag behind. This happens when the
 /// leader has already discarded the next log entry that it needs to send".
 #[test]

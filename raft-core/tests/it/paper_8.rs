@@ -1,7 +1,8 @@
 //! `[Raft §8]` Client interaction: the no-op of a new leader, and reads that are not stale. How a round of
 //! heartbeats proves leadership is in `ongaro.rs`.
 
-use raft_core::{EntryKind, LogIndex, ReadError, RoleName};
+use raft_core::message::{AppendEntries, Heartbeat};
+use raft_core::{EntryKind, LogIndex, Message, ReadError, RoleName, Term, Time};
 
 use crate::support::{ELECTION_TIMEOUT, Network, Peer, append, entry, heartbeat_answer, matched, voters};
 
@@ -99,6 +100,27 @@ fn a_deposed_leader_serves_no_read() {
     net.heal();
     net.heartbeats(2, 1);
     assert_eq!(net.node(1).outcome(read), Some(Err(ReadError::NotLeader { leader: None })));
+}
+
+/// Read rounds count from 0 in each term. A heartbeat of an earlier term comes late, when its sender leads again: the
+/// follower answers in the new term, and must not echo a round of the old one.
+#[test]
+fn a_round_of_an_earlier_term_confirms_no_read_of_this_one() {
+    let old = Heartbeat { term: Term(2), leader_commit: LogIndex(0), read_seq: 1, sent_at: Time::MAX };
+    let mut follower = Peer::with_log(&[1]).following_2_in(4);
+    follower.receives(2, Message::Heartbeat(old));
+    let Message::AppendEntries(entries) = append(2, entry(1, 1), &[2], 0) else { panic!("an append") };
+    follower
+        .receives(2, Message::AppendEntries(AppendEntries { read_seq: 1, sent_at: Time::MAX, ..entries }));
+    assert_eq!(follower.sent_to(2), [heartbeat_answer(4, 0), heartbeat_answer(4, 0)], "nothing is echoed");
+
+    let mut leader = Peer::with_log(&[1, 1, 1]).in_term(3).elected();
+    leader.receives(2, matched(4, 4));
+    let read = leader.is_asked_to_read();
+    leader.receives(2, heartbeat_answer(4, 0));
+    assert_eq!(leader.outcome(read), None);
+    leader.receives(2, heartbeat_answer(4, 1));
+    assert_eq!(leader.outcome(read), Some(Ok(LogIndex(4))));
 }
 
 /// A follower sends its readers to the leader.

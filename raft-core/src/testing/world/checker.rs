@@ -9,7 +9,7 @@
 //! * **Durability oracle**: a vote, a candidacy or an acknowledgement that leaves a node is covered by what its disk
 //!   would show after a power cut at that moment.
 //! * **Clients**: an acknowledged proposal is applied once, at the index it was told; one that was called not applied
-//!   never is; a linearizable read sees every proposal acknowledged before it began.
+//!   never is; a linearizable read sees every entry committed before it began.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -386,7 +386,7 @@ impl Checker {
     }
 
     pub(super) fn read_begun(&mut self, ticket: Ticket) {
-        self.reads.insert(ticket, self.acknowledged_through);
+        self.reads.insert(ticket, LogIndex(self.committed()));
     }
 
     pub(super) fn read_ended(
@@ -402,7 +402,7 @@ impl Checker {
         };
         match result {
             Ok(index) if index < floor => {
-                let truth = format!("a proposal was acknowledged at index {floor} before it began");
+                let truth = format!("entry {floor} was committed before it began");
                 Err(Violation::ClientMisled { at, node, ticket, answer: format!("index {index}"), truth })
             }
             _ => Ok(()),

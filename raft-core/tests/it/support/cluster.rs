@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use raft_core::driver::{Applied, Driver, Event, Outcome, Parts, RestoreJob, SnapshotPolicy, StartError};
+use raft_core::driver::{Applied, Driver, Event, Outcome, Parts, RestoreJob, SnapshotPolicy};
 use raft_core::snapshot::{ChunkSink, ChunkSource, SnapshotOffer};
 use raft_core::testing::sim_log::{LogImage, SimLog, Survivors};
 use raft_core::testing::sim_snapshots::{SimSnapshots, SnapshotImage};
 use raft_core::transport::{SendError, TransferId, Transport, TransportEvent};
 use raft_core::types::ClusterId;
 use raft_core::{
-    Configuration, LogIndex, Message, NodeId, Options, ProposeError, ReadError, RoleName, Ticket, Time,
+    Configuration, LogIndex, Message, NodeId, Options, ProposeError, ReadError, RoleName, StartError, Ticket,
+    Time,
 };
 
 use super::ledger::Ledger;
