@@ -1,5 +1,7 @@
 //! A simulated world, invariant checkers and conformance suites.
+pub mod cluster;
 pub mod draw;
+pub mod hash;
 pub mod log_store_suite;
 pub mod sim_fs;
 pub mod sim_log;

@@ -141,6 +141,13 @@ impl SimLog {
         image
     }
 
+    /// Looks at the writes that were submitted after write `after` and are not durable yet, oldest first.
+    pub fn with_submitted_after(&self, after: WriteId, look: impl FnMut(&Write)) {
+        let state = self.state();
+        let newest = state.writes.iter().rev().take_while(|write| write.id > after).count();
+        state.writes.range(state.writes.len() - newest..).for_each(look);
+    }
+
     /// Looks at what is durable.
     pub fn with_durable<T>(&self, look: impl FnOnce(&LogImage) -> T) -> T {
         look(&self.state().durable)
