@@ -4,7 +4,7 @@
 //! on durability is held back inside the core until [`Input::Durable`](crate::Input::Durable) says so.
 
 use crate::block::Block;
-use crate::error::{Halt, ProposeError, ReadError};
+use crate::error::{Halt, ProposeError, ReadError, TransferError};
 use crate::input::Ticket;
 use crate::message::Message;
 use crate::snapshot::{SnapshotInfo, SnapshotOffer};
@@ -49,6 +49,14 @@ pub enum Effect {
         ticket: Ticket,
         /// That index.
         outcome: Result<LogIndex, ReadError>,
+    },
+    /// Leadership is being handed over, or is not. It changes when the other node wins its election; if that does not
+    /// happen within an election timeout, this node goes on leading.
+    TransferBegun {
+        /// The wish.
+        ticket: Ticket,
+        /// To whom.
+        outcome: Result<NodeId, TransferError>,
     },
     /// The peer needs entries that the log has forgotten: send the newest snapshot.
     SendSnapshot {

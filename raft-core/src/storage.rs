@@ -76,6 +76,8 @@ pub enum LogEvent {
         /// Entries, or why not.
         answer: Result<Vec<Block>, ReadFailure>,
     },
+    /// The disk is full, or is not any more: writes wait meanwhile, in order, and none is lost. Reported at each change.
+    Full(bool),
     /// The log is poisoned: no further write will ever be reported durable. Stop the node.
     Failed(StoreError),
 }

@@ -111,7 +111,7 @@ impl Raft {
     }
 
     /// Receiver 5: "set commitIndex = min(leaderCommit, index of last new entry)".
-    fn commit_as_told(&mut self, leader_commit: LogIndex) {
+    pub(super) fn commit_as_told(&mut self, leader_commit: LogIndex) {
         let Role::Follower(follower) = &self.role else { return };
         self.commit_index = self.commit_index.max(leader_commit.min(follower.matched));
     }

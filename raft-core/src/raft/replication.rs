@@ -103,7 +103,7 @@ impl Raft {
         if response.term < self.hard_state.current_term {
             return;
         }
-        self.heard_from(from, response.read_seq);
+        self.heard_from(from, response.read_seq, response.sent_at);
         match response.outcome {
             AppendOutcome::Matched { match_index } => self.on_matched(from, match_index),
             AppendOutcome::Conflict { prev_index, hint } => self.on_conflict(from, prev_index, hint),

@@ -21,7 +21,7 @@ pub use plan::{Plan, Range};
 use crate::configuration::{Configuration, Member, MemberRole};
 use crate::driver::{Driver, Event, Outcome};
 use crate::input::Ticket;
-use crate::message::Message;
+use crate::message::{Message, ReadProof};
 use crate::raft::RoleName;
 use crate::snapshot::{ChunkSource, SnapshotOffer};
 use crate::testing::draw::draw;
@@ -370,6 +370,7 @@ impl World {
                 self.report.acknowledged += u64::from(result.is_ok() && ticket != Ticket(0));
                 self.checker.proposal_ended(self.now, node_id(node), ticket, result)
             }
+            Outcome::Transfer { .. } => Ok(()),
             Outcome::Read { ticket, result } => {
                 self.report.reads += u64::from(result.is_ok());
                 self.checker.read_ended(self.now, node_id(node), ticket, result)
@@ -401,7 +402,7 @@ impl World {
         let ticket = Ticket(self.last_ticket);
         if let Some(driver) = self.nodes[node].driver_mut() {
             self.checker.read_begun(ticket);
-            driver.read(now, ticket);
+            driver.read(now, ticket, ReadProof::default());
         }
         self.settle(node)
     }

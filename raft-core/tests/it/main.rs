@@ -11,7 +11,13 @@ mod driver_snapshots;
 mod durability;
 #[cfg(test)]
 #[cfg(feature = "testing")]
+mod lease;
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod log_stores;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod membership;
 #[cfg(test)]
 #[cfg(all(feature = "testing", feature = "node"))]
 mod node;
@@ -54,3 +60,6 @@ mod snapshot_stores;
 #[cfg(test)]
 #[cfg(feature = "testing")]
 mod support;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod transfer;

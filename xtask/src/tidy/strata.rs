@@ -15,6 +15,7 @@ const STRATA: [&[&str]; 5] = [
         "effect",
         "error",
         "fs",
+        "forwarded",
         "held",
         "input",
         "options",
