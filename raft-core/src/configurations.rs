@@ -47,6 +47,14 @@ impl Configurations {
         self.0.push((index, Some(configuration)));
     }
 
+    /// An entry that could not be read before turns out to be a configuration.
+    pub(crate) fn insert(&mut self, index: LogIndex, configuration: Arc<Configuration>) {
+        let at = self.0.partition_point(|(set_at, _)| *set_at < index);
+        if self.0.get(at).is_none_or(|(set_at, _)| *set_at != index) {
+            self.0.insert(at, (index, Some(configuration)));
+        }
+    }
+
     /// Entries from `from` on are gone.
     pub(crate) fn truncate(&mut self, from: LogIndex) {
         while self.0.len() > 1 && self.0.last().is_some_and(|(set_at, _)| *set_at >= from) {

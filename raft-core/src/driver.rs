@@ -145,6 +145,7 @@ pub struct Driver<L, T, S, M: StateMachine> {
     told_configuration: Option<Arc<Configuration>>,
     told_cluster: Option<ClusterId>,
     snapshot_failure: Option<StoreError>,
+    log_damage: Option<StoreError>,
     halt: Option<Halt>,
 }
 
@@ -195,6 +196,7 @@ where
             told_configuration: None,
             told_cluster: None,
             snapshot_failure: None,
+            log_damage: None,
             halt: None,
         })
     }
@@ -345,6 +347,12 @@ where
     /// The newest snapshot that could not be created or published, if that was not reported yet.
     pub const fn take_snapshot_failure(&mut self) -> Option<StoreError> {
         self.snapshot_failure.take()
+    }
+
+    /// The newest entry of the own log that could not be read, if that was not reported yet. The other members send it
+    /// again.
+    pub const fn take_log_damage(&mut self) -> Option<StoreError> {
+        self.log_damage.take()
     }
 
     /// Why the node must stop. Nothing is applied, acknowledged, promised or answered any more.

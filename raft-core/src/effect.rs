@@ -8,7 +8,7 @@ use crate::error::{Halt, ProposeError, ReadError, TransferError};
 use crate::input::Ticket;
 use crate::message::Message;
 use crate::snapshot::{SnapshotInfo, SnapshotOffer};
-use crate::storage::{ReadRequest, Write};
+use crate::storage::{ReadRequest, StoreError, Write};
 use crate::transport::TransferId;
 use crate::types::{EntryId, LogIndex, NodeId, Term};
 
@@ -80,6 +80,13 @@ pub enum Effect {
     /// Make the received snapshot the newest one; answer with
     /// [`Input::SnapshotPublished`](crate::Input::SnapshotPublished).
     PublishSnapshot(SnapshotInfo),
+    /// Tell the operator: an entry of the own log cannot be read. The other members send it again.
+    LogDamaged {
+        /// The entry.
+        index: LogIndex,
+        /// Where, what was found, what was expected.
+        reason: StoreError,
+    },
     /// Stop the node.
     Halt(Halt),
 }

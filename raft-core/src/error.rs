@@ -41,6 +41,15 @@ pub enum StartError {
         /// The latest entry.
         entry: EntryId,
     },
+    /// The log is damaged, and no other member has what is missing.
+    #[error(
+        "start: the entry at index {index} is damaged, and no other member of the cluster could send it again (put back \
+         exactly this folder as it last was, or found a new cluster from an export)"
+    )]
+    NobodyToMend {
+        /// First entry that is damaged or missing.
+        index: LogIndex,
+    },
     /// The newest snapshot cannot be loaded.
     #[error("snapshot {last} cannot be loaded into the state machine")]
     Restore {

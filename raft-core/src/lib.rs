@@ -60,6 +60,7 @@ pub mod block;
 mod cache;
 pub mod configuration;
 mod configurations;
+mod damage;
 pub mod driver;
 mod effect;
 pub mod error;

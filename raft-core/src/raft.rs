@@ -30,6 +30,7 @@ use crate::block::{Block, EntryKind};
 use crate::cache::Cache;
 use crate::configuration::Configuration;
 use crate::configurations::Configurations;
+use crate::damage::Damage;
 use crate::effect::Effect;
 use crate::error::{Halt, ProposeError, StartError};
 use crate::held::Held;
@@ -60,6 +61,7 @@ pub struct Raft {
     terms: LogTerms,
     cache: Cache,
     writes: Writes,
+    damage: Damage,
     held: Held,
     configurations: Configurations,
     commit_index: LogIndex,
@@ -121,6 +123,7 @@ impl Raft {
             hard_state,
             role: Role::Follower(Follower::new(None)),
             writes: Writes::new(hard_state, terms.last().index),
+            damage: Damage::new(recovered.damaged, recovered.floor),
             terms,
             cache: Cache::default(),
             held: Held::default(),
@@ -139,6 +142,10 @@ impl Raft {
         };
         if !raft.is_lone_voter() {
             raft.reset_election_deadline();
+        } else if !raft.damage.is_whole(raft.terms.last()) {
+            let last = raft.terms.last();
+            let index = raft.damage.first_hole(last).unwrap_or(last.index.next());
+            return Err(StartError::NobodyToMend { index });
         }
         Ok(raft)
     }
@@ -298,6 +305,10 @@ impl Raft {
             return;
         }
         let writes = &self.writes;
+        if self.damage.filled(|id| writes.is_durable(id)) {
+            self.report_hole();
+        }
+        let writes = &self.writes;
         for (to, message) in self.held.release(self.hard_state.current_term, |id| writes.is_durable(id)) {
             self.effects.push(Effect::Send { to, message });
         }
@@ -323,7 +334,7 @@ impl Raft {
         for entry in block.entries().filter(|entry| entry.kind == EntryKind::Configuration) {
             let configuration = Configuration::decode(entry.payload)
                 .map_err(|source| Halt::Configuration { id: entry.id, source })?;
-            self.configurations.push(entry.id.index, Arc::new(configuration));
+            self.configurations.insert(entry.id.index, Arc::new(configuration));
         }
         Ok(())
     }

@@ -73,6 +73,16 @@ impl Writes {
         self.open().append.push(block);
     }
 
+    /// Replaces damaged entries that are in the log by identity.
+    pub(crate) fn fill(&mut self, block: Block) {
+        self.open().fill.push(block);
+    }
+
+    /// The write that the next change goes into.
+    pub(crate) const fn open_id(&self) -> WriteId {
+        self.last_closed.next()
+    }
+
     /// Forgets `from` and what follows.
     pub(crate) fn truncate(&mut self, from: LogIndex) {
         let open = self.open();
@@ -97,6 +107,7 @@ impl Writes {
     pub(crate) fn reset(&mut self, base: EntryId) {
         let open = self.open();
         open.append.clear();
+        open.fill.clear();
         open.truncate_from = None;
         open.reset = Some(base);
         self.cut(LogIndex::ZERO);

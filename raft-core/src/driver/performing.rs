@@ -47,6 +47,7 @@ where
             }
             Effect::RefuseSnapshot { transfer } => self.transport.refuse_snapshot(transfer),
             Effect::PublishSnapshot(info) => self.snapshots.publish(info),
+            Effect::LogDamaged { reason, .. } => self.log_damage = Some(reason),
             Effect::Halt(halt) => {
                 self.halt.get_or_insert(halt);
             }

@@ -227,6 +227,9 @@ where
         if let Some(job) = self.driver.take_restore_job() {
             self.spawn_restore(job);
         }
+        if let Some(reason) = self.driver.take_log_damage() {
+            tracing::error!(%reason, "an entry of the log is damaged; asking the other members for it");
+        }
         if let Some(reason) = self.driver.take_snapshot_failure() {
             tracing::warn!(%reason, "snapshot failed; the log keeps growing until one succeeds");
         }

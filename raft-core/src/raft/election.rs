@@ -28,7 +28,7 @@ impl Raft {
 
     /// Whoever could not serve as a leader does not become one.
     pub(super) fn may_campaign(&self) -> bool {
-        self.is_voter() && !self.disk_is_stuck()
+        self.is_voter() && !self.disk_is_stuck() && self.damage.is_whole(self.terms.last())
     }
 
     /// Asks whether a campaign would succeed, so that a node that cannot win disturbs nobody. `[Ongaro §9.6]`
@@ -91,7 +91,9 @@ impl Raft {
         }
         let current_term = self.hard_state.current_term;
         // `[Raft §5.4.1]`: deny if the own log is more up-to-date.
-        let up_to_date = last_entry >= self.terms.last();
+        // What this node has acknowledged and lost since counts like what it has.
+        let floor = self.damage.floor_above(self.terms.last());
+        let up_to_date = floor.is_some_and(|floor| last_entry >= floor);
         let granted = !bound_to_leader
             && up_to_date
             && match pre {

@@ -1,4 +1,5 @@
-//! Handing leadership over: because an operator wishes it, because this node's disk is stuck or full, or because it is no
+//! Handing leadership over: because an operator wishes it, because this node's disk is stuck, full or
+//! damaged, or because it is no
 //! member any more. `[Ongaro §3.10]`
 //!
 //! The leader stops taking proposals, brings its successor up to date, and asks it to campaign at once. It leads on until
@@ -80,7 +81,8 @@ impl Raft {
         }
     }
 
-    /// A leader whose disk does not keep up serves nobody, and one that is not a member any more must not stay.
+    /// A leader whose disk does not keep up or has lost something serves nobody, and one that is not a member any more must
+    /// not stay.
     pub(super) fn hand_over_if_necessary(&mut self) {
         if !self.must_leave() {
             return;
@@ -96,7 +98,8 @@ impl Raft {
 
     fn must_leave(&self) -> bool {
         let agreed = self.configurations.latest_index() <= self.commit_index;
-        self.disk_is_stuck() || (agreed && !self.is_voter())
+        let is_whole = self.damage.is_whole(self.terms.last());
+        self.disk_is_stuck() || !is_whole || (agreed && !self.is_voter())
     }
 
     /// As a leader: to whom it is handing leadership over.

@@ -2,6 +2,9 @@
 
 #[cfg(test)]
 #[cfg(feature = "testing")]
+mod damage;
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod driver;
 #[cfg(test)]
 #[cfg(feature = "testing")]

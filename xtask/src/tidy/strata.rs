@@ -12,6 +12,7 @@ const STRATA: [&[&str]; 5] = [
     &[
         "cache",
         "configurations",
+        "damage",
         "effect",
         "error",
         "fs",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use raft_core::configuration::MemberChange;
 use raft_core::message::AppendEntries;
 use raft_core::snapshot::{SnapshotInfo, SnapshotMeta, SnapshotOffer};
-use raft_core::storage::{ReadRequest, Write};
+use raft_core::storage::{ReadRequest, Recovered, Write};
 use raft_core::transport::TransferId;
 use raft_core::{
     Block, BlockBuilder, Configuration, Effect, EntryId, EntryKind, Halt, Input, LogIndex, Message, NodeId,
@@ -335,6 +335,15 @@ impl Peer {
         self.raft = boot(self.number, &self.options, seed, now, &self.disk);
     }
 
+    /// Starts on what its log store claims to have found.
+    pub(crate) fn boots_from(&mut self, recovered: Recovered) {
+        let snapshot = self.disk.snapshot.clone();
+        self.raft =
+            Raft::new(id(self.number), self.options.clone(), self.seed, self.now, recovered, snapshot)
+                .expect("the stores agree");
+        self.time_passes(ELECTION_TIMEOUT);
+    }
+
     // Snapshots.
 
     /// Publishes a snapshot of all it has applied.
@@ -461,7 +470,10 @@ impl Peer {
             }
             Effect::TransferBegun { ticket, outcome } => drop(self.transfers.insert(ticket, outcome)),
             Effect::Halt(halt) => self.halt = Some(halt),
-            Effect::SendSnapshot { .. } | Effect::AcceptSnapshot { .. } | Effect::RefuseSnapshot { .. } => {}
+            Effect::LogDamaged { .. }
+            | Effect::SendSnapshot { .. }
+            | Effect::AcceptSnapshot { .. }
+            | Effect::RefuseSnapshot { .. } => {}
         }
     }
 
