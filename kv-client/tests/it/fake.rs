@@ -310,10 +310,10 @@ impl State {
     }
 
     fn not_leader(&self) -> Refusal {
-        let leader = self
-            .leader
-            .map(|at| Leader { id: at as u64 + 1, client_address: self.nodes[at].address.clone() });
-        Refusal::NotLeader { leader }
+        self.leader.map_or(Refusal::NoLeader, |at| {
+            let leader = Leader { id: at as u64 + 1, client_address: self.nodes[at].address.clone() };
+            Refusal::NotLeader { leader: Some(leader) }
+        })
     }
 
     fn members(&self) -> Vec<Member> {

@@ -217,6 +217,9 @@ impl Service {
             Ok(state) => state,
             Err(error) => return outbox.answer(ticket, self.refused(self.read_refusal(error))),
         };
+        if let Some(reason) = self.nothing_to_read(applied) {
+            return outbox.answer(ticket, self.refused(Refusal::NotApplied(reason)));
+        }
         match outbox.demand(ticket) {
             Demand::Wanted => {}
             Demand::Full => return outbox.answer(ticket, self.refused(Refusal::Busy)),
@@ -238,6 +241,15 @@ impl Service {
         let (answer, tail) = look_up(store, &query);
         let (term, index) = (applied.term.0, applied.index.0);
         outbox.answer(ticket, Answered { revision: found, term, index, result: Ok(answer), tail });
+    }
+
+    /// Why the state says nothing, though it could be read: nothing was ever applied to it. To answer that there is no
+    /// such key would be a lie about the cluster's state, however old an answer may be.
+    fn nothing_to_read(&self, applied: EntryId) -> Option<Reason> {
+        (applied == EntryId::ZERO).then(|| match self.observed.borrow().cluster_id {
+            None => Reason::NoCluster,
+            Some(_) => Reason::NothingApplied,
+        })
     }
 
     /// Returns when more is applied than the reads had seen that were set aside; `None`: there are none.
@@ -275,7 +287,7 @@ impl Service {
 
     fn write_refusal(&self, error: ProposeError) -> Refusal {
         match error {
-            ProposeError::NotLeader { leader } => Refusal::NotLeader { leader: self.leader(leader) },
+            ProposeError::NotLeader { leader } => self.not_leader(leader),
             ProposeError::Busy { .. } => Refusal::Busy,
             ProposeError::NotApplied { .. } => Refusal::NotApplied(Reason::LeadershipLost),
             ProposeError::Stopped => Refusal::NotApplied(Reason::Stopping),
@@ -286,15 +298,22 @@ impl Service {
 
     fn read_refusal(&self, error: ReadError) -> Refusal {
         match error {
-            ReadError::NotLeader { leader } => Refusal::NotLeader { leader: self.leader(leader) },
+            ReadError::NotLeader { leader } => self.not_leader(leader),
             ReadError::Busy { .. } => Refusal::Busy,
             ReadError::Stopped => Refusal::NotApplied(Reason::Stopping),
             _ => Refusal::NotApplied(Reason::LeadershipLost),
         }
     }
 
-    fn leader(&self, leader: Option<NodeId>) -> Option<Leader> {
-        let leader = leader.filter(|leader| *leader != self.local.node_id)?;
+    /// A leader that is this node itself has ceased to lead.
+    fn not_leader(&self, leader: Option<NodeId>) -> Refusal {
+        match leader.filter(|leader| *leader != self.local.node_id) {
+            Some(leader) => Refusal::NotLeader { leader: self.address_of(leader) },
+            None => Refusal::NoLeader,
+        }
+    }
+
+    fn address_of(&self, leader: NodeId) -> Option<Leader> {
         let observation = self.observed.borrow();
         let member = observation.configuration.as_ref()?.member(leader)?;
         Some(Leader { id: leader.get(), client_address: member.client_address.clone() })

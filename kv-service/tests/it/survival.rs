@@ -71,7 +71,7 @@ async fn a_write_that_was_never_proposed_is_told_to_be_not_applied() {
     .await;
     let mut raw = crate::raw::Client::connect(&node.client);
     let refused = raw.put(b"key", b"value", 500).unwrap_err();
-    assert_eq!(refused, Refusal::NotLeader { leader: None });
+    assert_eq!(refused, Refusal::NoLeader);
     assert!(!refused.may_be_applied());
     assert_ne!(refused, Refusal::Unknown(Reason::DeadlinePassed));
 }
