@@ -85,7 +85,7 @@ pub struct RunArgs {
     /// Take it where the index is a multiple of this; the same on all members.
     #[arg(long, env = "KV_SNAPSHOT_EVERY", value_name = "ENTRIES", default_value_t = 1024)]
     pub snapshot_every: u64,
-    /// Entries before the newest snapshot that stay in the log, for members a little behind.
+    /// At least so many entries before the newest snapshot stay in the log, for members a little behind.
     #[arg(long, env = "KV_LOG_RETAIN", value_name = "ENTRIES", default_value_t = 8192)]
     pub log_retain: u64,
     /// Size of one log file.

@@ -30,7 +30,7 @@ pub use error::{RunError, StartError};
 use crate::bootstrap::join_cluster;
 use crate::clock::{self, ClusterClock};
 use crate::config::{Address, Config};
-use crate::data_folder::{DataFolder, Opened};
+use crate::data_folder::{DataFolder, Opened, Started};
 use crate::server::{self, Server, Service};
 use crate::store::Store;
 
@@ -142,8 +142,7 @@ impl Daemon {
         let local = local(&config, opened.node_id, opened.cluster_id());
         announce(&config, &opened, &local);
         let node_id = opened.node_id;
-        let (recovered, log, snapshots) = opened.start().map_err(StartError::Threads)?;
-        let log_stats = log.stats();
+        let Started { recovered, log, log_stats, snapshots } = opened.start().map_err(StartError::Threads)?;
         let transport_options =
             raft_net::Options { jitter_seed: rand::random(), ..raft_net::Options::default() };
         let listener = Box::new(ports.peer);

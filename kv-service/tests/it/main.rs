@@ -7,6 +7,7 @@ mod folder;
 mod forming;
 mod leader_kills;
 mod limits;
+mod lost_files;
 mod raw;
 mod reads;
 mod real_input;

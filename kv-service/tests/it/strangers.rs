@@ -30,7 +30,7 @@ async fn a_node_that_lost_its_folder_is_a_stranger_and_both_sides_say_so() {
             .await
         }
     };
-    assert!(note.contains(&before.node_id) && note.contains("replace the member"), "{note}");
+    assert!(note.contains(&before.node_id) && note.contains("never an older copy"), "{note}");
     let status = cluster.nodes[lost].serves().await;
     assert!(status.node_id != before.node_id && status.cluster_id.is_none() && status.term == 0);
     cluster.nodes[lost].says("stranger").await;
