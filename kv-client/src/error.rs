@@ -44,18 +44,12 @@ pub enum Cause {
     /// A node turned it down for good: trying again would not help.
     #[error("{0}")]
     Refused(Box<NodeError>),
-    /// The session of the write was closed or has expired, and with it the memory of whether it was applied. Later
-    /// calls open a new session.
+    /// The session of the write was closed, or gave its place to another, and with it went the memory of whether the
+    /// write was applied. Later calls open a new session.
     #[error("session {session} is gone, and with it the memory of whether the write was applied")]
     SessionLost {
         /// The session.
         session: u64,
-    },
-    /// As many sessions are open as there may be: close some, or wait until they expire.
-    #[error("{most} sessions are open, as many as there may be: close clients that are done")]
-    TooManySessions {
-        /// How many may be open.
-        most: u64,
     },
     /// The store came to an outcome that this command cannot have: a bug in one of the two programs.
     #[error("outcome {found:?} cannot be that of this command: versions of client and node do not match")]

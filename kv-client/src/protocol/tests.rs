@@ -81,7 +81,7 @@ fn replies_are_laid_out_as_older_programs_wrote_them() {
     let results = [
         (Ok(Answer::Applied(Outcome::Done)), "000000"),
         (Ok(Answer::Applied(Outcome::Deleted { count: 1, more: true })), "0000010101"),
-        (Ok(Answer::Applied(Outcome::Malformed)), "00000d"),
+        (Ok(Answer::Applied(Outcome::Malformed)), "00000c"),
         (Ok(Answer::Value(None)), "000100"),
         (Ok(Answer::Value(Some(meta))), "00010102030200"),
         (Ok(Answer::Page { count: 2, more: false }), "00020200"),

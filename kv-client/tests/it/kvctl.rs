@@ -1,12 +1,13 @@
 //! The program `kvctl`, run against a fake cluster on loopback.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use kv_client::protocol::Refusal;
 use serde_json::Value;
@@ -391,19 +392,55 @@ fn bench_reports_rates_and_latencies() {
 }
 
 #[test]
-fn an_interrupt_closes_the_session() {
+fn a_signal_closes_the_session() {
+    for (signal, code, said) in [("-INT", 130, "interrupted"), ("-TERM", 143, "terminated")] {
+        let bed = Bed::new();
+        let mut kvctl = Command::new(env!("CARGO_BIN_EXE_kvctl"));
+        kvctl.args(["-e", &bed.addresses[0], "import", "-"]);
+        let mut child = kvctl.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(b"{\"key\":\"k\",\"value\":\"v\"}\n").unwrap();
+        // When the put has arrived, the import waits for more input, which never comes.
+        bed.runtime.block_on(bed.fake.wait_for(2));
+        kill(&child, signal);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(said), "{output:?}");
+        assert!(bed.fake.state().store.sessions.is_empty());
+        drop(stdin);
+    }
+}
+
+#[test]
+fn a_signal_closes_every_session_of_a_benchmark() {
     let bed = Bed::new();
     let mut kvctl = Command::new(env!("CARGO_BIN_EXE_kvctl"));
-    kvctl.args(["-e", &bed.addresses[0], "import", "-"]);
-    let mut child = kvctl.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(b"{\"key\":\"k\",\"value\":\"v\"}\n").unwrap();
-    // When the put has arrived, the import waits for more input, which never comes.
-    bed.runtime.block_on(bed.fake.wait_for(2));
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
+    kvctl.args([
+        "-e",
+        &bed.addresses[0],
+        "bench",
+        "--callers",
+        "4",
+        "--connections",
+        "4",
+        "--seconds",
+        "600",
+    ]);
+    let child = kvctl.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Until each of the sessions has been written in: then none is still being opened.
+    let sessions = || bed.fake.tags().iter().map(|tag| tag.session).collect::<BTreeSet<_>>().len();
+    let mut count = 0;
+    while sessions() < 4 {
+        count += 20;
+        bed.runtime.block_on(bed.fake.wait_for(count));
+    }
+    kill(&child, "-TERM");
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert_eq!(output.status.code(), Some(143), "{output:?}");
     assert!(bed.fake.state().store.sessions.is_empty());
-    drop(stdin);
+}
+
+fn kill(child: &Child, signal: &str) {
+    let killed = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    assert!(killed.expect("kill is there").success());
 }

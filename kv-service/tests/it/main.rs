@@ -12,5 +12,6 @@ mod raw;
 mod reads;
 mod real_input;
 mod rude_callers;
+mod sessions;
 mod strangers;
 mod survival;
