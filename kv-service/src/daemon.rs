@@ -31,7 +31,7 @@ use crate::bootstrap::join_cluster;
 use crate::clock::{self, ClusterClock};
 use crate::config::{Address, Config};
 use crate::data_folder::{DataFolder, Opened, Started};
-use crate::server::{self, Server, Service};
+use crate::server::{self, Budget, Server, Service};
 use crate::store::Store;
 
 /// How long clients may wait for answers under way when the node is asked to stop.
@@ -172,6 +172,7 @@ impl Daemon {
             clock: clock.clone(),
             request_timeout: config.request_timeout,
             max_clients: config.max_clients,
+            budget: Budget::new(config.request_memory),
             stopping: stop.clone(),
         });
         let joining = local.cluster_id.is_none().then_some(Joining { local, note: note_sender });
