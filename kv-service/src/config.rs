@@ -38,7 +38,7 @@ pub struct Cli {
 /// What `kvd` can do.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Run a node until it gets SIGTERM or SIGINT.
+    /// Run a node until it gets SIGTERM or SIGINT; a second one ends it at once.
     Run(RunArgs),
 }
 

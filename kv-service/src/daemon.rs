@@ -8,6 +8,7 @@
 
 mod error;
 mod peers;
+mod signals;
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
@@ -21,7 +22,6 @@ use raft_net::connector::{Connector, TcpConnector, TcpListener};
 use raft_net::{Local, NetTransport};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Builder;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 pub use crate::data_folder::FolderError;
@@ -33,6 +33,7 @@ use crate::config::{Address, Config};
 use crate::data_folder::{DataFolder, Opened, Started};
 use crate::server::{self, Budget, Server, Service};
 use crate::store::Store;
+use signals::Signals;
 
 /// How long clients may wait for answers under way when the node is asked to stop.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
@@ -41,7 +42,7 @@ const FAREWELL_PATIENCE: Duration = Duration::from_millis(500);
 /// How long work in the background may go on after that.
 const BACKGROUND_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Runs a node until it gets SIGTERM or SIGINT.
+/// Runs a node until it gets SIGTERM or SIGINT; a second one ends the process without waiting for anything.
 ///
 /// # Errors
 /// [`RunError`]: it could not start, or had to stop.
@@ -64,26 +65,6 @@ fn raise_file_limit() {
     let raised = Rlimit { current: limit.maximum, ..limit };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, current = limit.current, "cannot raise the limit of open files");
-    }
-}
-
-/// What asks the process to end.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    /// The name of the next one.
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
     }
 }
 
@@ -189,7 +170,10 @@ impl Daemon {
             never = self.server.accept(&mut self.clients) => match never {},
             never = attendance => match never {},
         };
-        tracing::info!("{signal}: stopping");
+        if let Err(error) = signals::end_at_the_next() {
+            tracing::warn!(%error, "a second signal will not end the node any sooner");
+        }
+        tracing::info!("{signal}: stopping; a second signal ends the node at once");
         drop(self.clients);
         // Nobody is left to be told if the server has no clients.
         self.stopping.send_replace(true);

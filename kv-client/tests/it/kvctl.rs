@@ -258,6 +258,15 @@ fn status_shows_why_a_node_does_not_answer_and_fails_if_none_does() {
 }
 
 #[test]
+fn status_fails_without_a_leader_and_shows_the_nodes_all_the_same() {
+    let bed = Bed::new();
+    bed.fake.state().leader = None;
+    let run = bed.run(&["status"]).exits_with(5).says("error: no leader");
+    let table = String::from_utf8(run.stdout).unwrap();
+    assert!(table.starts_with("NODE  ROLE") && table.lines().count() == 4, "{table}");
+}
+
+#[test]
 fn status_raises_an_alarm_when_states_differ_at_one_index() {
     let bed = Bed::new();
     bed.fake.state().nodes[1].state_hash = "cd".repeat(16);

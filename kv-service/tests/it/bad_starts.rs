@@ -72,6 +72,17 @@ async fn a_port_in_use_prevents_the_start_and_no_folder_is_made() {
 }
 
 #[tokio::test]
+async fn an_address_of_another_machine_prevents_the_start_and_is_told_from_a_port_in_use() {
+    let mut cluster = Cluster::plan(1, &[]);
+    // Set aside for documentation: nobody has it.
+    cluster.nodes[0].client = "192.0.2.1:7101".to_owned();
+    says(
+        &refused(&cluster.nodes[0]),
+        &["192.0.2.1:7101", "does not have that address", "--advertise-client"],
+    );
+}
+
+#[tokio::test]
 async fn a_folder_below_a_file_prevents_the_start() {
     let mut cluster = Cluster::plan(1, &[]);
     let file = cluster.scratch().join("file");

@@ -53,6 +53,9 @@ pub(crate) enum Command {
     /// Set a key if it has the expected value
     Cas(write::CasArgs),
     /// Show every node of the cluster, and compare their states
+    ///
+    /// Exits with 0 if some node leads and states agree, though nodes may be down; with 5 if no node leads or none
+    /// answers; with 8 if states differ.
     Status,
     /// Put the pairs of a file of JSON lines
     Import(import::ImportArgs),

@@ -11,8 +11,8 @@ use crate::signals::Stopped;
 pub(crate) const HELP: &str = "\
 Exit codes:
   0    done
-  1    another error
-  2    wrong usage
+  1    another error: a key or value over its limit, a file that cannot be read, ...
+  2    wrong usage: arguments that cannot be understood
   3    the key does not exist
   4    the condition failed; nothing changed
   5    unavailable; certainly not applied
