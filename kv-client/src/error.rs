@@ -44,8 +44,8 @@ pub enum Cause {
     /// A node turned it down for good: trying again would not help.
     #[error("{0}")]
     Refused(Box<NodeError>),
-    /// The session of the write was closed, or gave its place to another, and with it went the memory of whether the
-    /// write was applied. Later calls open a new session.
+    /// The session of the write was closed, or gave its place to another, and with it went the memory of whether
+    /// the write was applied. Later calls open a new session.
     #[error("session {session} is gone, and with it the memory of whether the write was applied")]
     SessionLost {
         /// The session.

@@ -5,12 +5,12 @@
 //!       log/    the log, term and vote, node id, cluster id (raft-log)
 //!       snap/   snapshots (raft-snapshot)
 //! ```
-//! The lock is taken first. Then snapshots are looked at, then the log opens behind the newest that is whole, then the
-//! snapshots open. A folder without either is a fresh one and gets a new node id; that id is never used for another
-//! folder.
+//! The lock is taken first. Then snapshots are looked at, then the log opens behind the newest that is whole, then
+//! the snapshots open. A folder without either is a fresh one and gets a new node id; that id is never used for
+//! another folder.
 //!
-//! Invariant (refusal changes nothing): a folder is mended only once all of it has been judged, so that one that is
-//! refused is as it was, and the refusal names all that was found.
+//! Invariant (refusal changes nothing): a folder is mended only once all of it has been judged, so that one that
+//! is refused is as it was, and the refusal names all that was found.
 //! Invariant (one-identity): an id is minted only where there is neither log nor snapshot. A folder that has lost
 //! one of them has lost what the node promised under its id, and is refused.
 
@@ -190,8 +190,8 @@ impl fmt::Display for Findings {
     }
 }
 
-/// Makes a folder and those above it, and their names durable: also of those that are there, for who made them may have
-/// been killed before it came to that.
+/// Makes a folder and those above it, and their names durable: also of those that are there, for who made them may
+/// have been killed before it came to that.
 fn make_folder<F: Fs>(fs: &F, path: &Path) -> Result<(), FolderError> {
     const ADVICE: &str = "choose a --dir that is a folder, or can be made one, and that this user can write";
     fs.create_dir_all(path).map_err(failed("make the folder", path, ADVICE))?;

@@ -100,8 +100,8 @@ impl Client {
         Ok(opened)
     }
 
-    /// Attempts that are not known to have failed may leave sessions behind that nobody uses. The store gives their
-    /// places away when it needs them.
+    /// Attempts that are not known to have failed may leave sessions behind that nobody uses. The store gives
+    /// their places away when it needs them.
     async fn open_session(&self, mut trial: Trial) -> Result<Arc<Session>, Error> {
         let command = encode(&Command::OpenSession).expect("it has no limits");
         match self.apply(&mut trial, None, &command).await?.value {

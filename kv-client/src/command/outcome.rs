@@ -64,8 +64,8 @@ pub enum Outcome {
         /// The lease asked for.
         lease: u64,
     },
-    /// 10: The session was never opened, is closed, or was idle longest when there were too many. Not applied by this
-    /// entry; whether an earlier copy of the request was applied cannot be told any more.
+    /// 10: The session was never opened, is closed, or was idle longest when there were too many. Not applied by
+    /// this entry; whether an earlier copy of the request was applied cannot be told any more.
     SessionUnknown {
         /// The session asked for.
         session: u64,

@@ -116,8 +116,8 @@ fn listen_advice(kind: io::ErrorKind, port: &str) -> String {
     match kind {
         io::ErrorKind::AddrInUse => format!("stop whoever holds it, or choose another --{port}"),
         io::ErrorKind::AddrNotAvailable => format!(
-            "this machine does not have that address: listen on one that it has, or on 0.0.0.0, with --{port}, and if \
-             others reach it by another one, name that with --advertise-{port}"
+            "this machine does not have that address: listen on one that it has, or on 0.0.0.0, with --{port}, \
+             and if others reach it by another one, name that with --advertise-{port}"
         ),
         io::ErrorKind::PermissionDenied => format!(
             "this user may not listen there: choose a --{port} from 1024 on, or grant the right \

@@ -1,7 +1,7 @@
 //! Memory for requests: what all clients together may have on the node at a time, in bytes.
 //!
-//! A frame gets its share before its body is read, and gives it back when the node has answered. Without a share its
-//! connection waits: nothing more is read from that client, whose own queue then fills.
+//! A frame gets its share before its body is read, and gives it back when the node has answered. Without a share
+//! its connection waits: nothing more is read from that client, whose own queue then fills.
 //!
 //! Invariant (no hold and wait): whoever waits for a share holds none but those of requests that will be answered
 //! whatever happens, and of no frame that is half read. So every share comes back.

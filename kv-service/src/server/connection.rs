@@ -1,8 +1,8 @@
 //! One client's connection: one task that reads requests, hands them to the node, and writes the answers.
 //!
 //! Requests of one read are submitted together, and answers that have gathered are written together. Nothing is
-//! read while too many requests wait, or too many bytes for a client that does not read, or while there is no memory
-//! for the next request: the client then waits, and nobody else.
+//! read while too many requests wait, or too many bytes for a client that does not read, or while there is no
+//! memory for the next request: the client then waits, and nobody else.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -115,8 +115,8 @@ impl Service {
         Welcome { protocol, cluster_id, node_id: self.local.node_id.get(), name: self.local.name.clone() }
     }
 
-    /// Takes one request. Its answer comes into `outbox`, at its deadline at the latest. `share` is given back when the
-    /// node has done with it.
+    /// Takes one request. Its answer comes into `outbox`, at its deadline at the latest. `share` is given back
+    /// when the node has done with it.
     ///
     /// # Errors
     /// The frame has not even a request's id: the client cannot be answered.
@@ -257,8 +257,8 @@ impl Service {
         outbox.answer(ticket, Answered { revision: found, term, index, result: Ok(answer), tail });
     }
 
-    /// Why the state says nothing, though it could be read: nothing was ever applied to it. To answer that there is no
-    /// such key would be a lie about the cluster's state, however old an answer may be.
+    /// Why the state says nothing, though it could be read: nothing was ever applied to it. To answer that there
+    /// is no such key would be a lie about the cluster's state, however old an answer may be.
     fn nothing_to_read(&self, applied: EntryId) -> Option<Reason> {
         (applied == EntryId::ZERO).then(|| match self.observed.borrow().cluster_id {
             None => Reason::NoCluster,

@@ -55,8 +55,8 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// Opens session `id`, the index of the entry that asks for it. O(1), but O(sessions) when there are as many as
-    /// there may be.
+    /// Opens session `id`, the index of the entry that asks for it. O(1), but O(sessions) when there are as many
+    /// as there may be.
     pub(super) fn open(&mut self, id: u64, now: u64) -> Outcome {
         if self.len() >= MAX_SESSIONS
             && let Some(idlest) = self.idlest()

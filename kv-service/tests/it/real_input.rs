@@ -1,5 +1,6 @@
-//! A Debian machine's own package list goes in and comes out again: every stanza of dpkg's status file, the package's
-//! name as key. Through `kvctl`, over a restart of everything, and from each node's own state after the leader died.
+//! A Debian machine's own package list goes in and comes out again: every stanza of dpkg's status file, the
+//! package's name as key. Through `kvctl`, over a restart of everything, and from each node's own state after the
+//! leader died.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

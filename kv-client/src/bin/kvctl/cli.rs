@@ -31,7 +31,8 @@ pub(crate) struct Global {
     )]
     pub(crate) endpoints: Vec<String>,
     /// Time limit of each request, its retries included (500ms, 5s, 1m)
-    #[arg(long, global = true, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(long, global = true, value_name = "TIME", default_value = "5s",
+          value_parser = humantime::parse_duration)]
     pub(crate) timeout: Duration,
     /// How to print [default: a table or text on a terminal, raw bytes on a pipe]
     #[arg(short, long, global = true, value_enum, value_name = "FORMAT")]

@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 
 use crate::cli::Global;
 
-/// A session that is not closed costs little, and gives its place to another when there are too many: closing it is
-/// not worth a longer wait.
+/// A session that is not closed costs little, and gives its place to another when there are too many: closing it
+/// is not worth a longer wait.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// See the module.

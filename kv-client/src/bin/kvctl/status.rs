@@ -42,8 +42,8 @@ struct Mismatch {
     hashes: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// Asks the endpoints, and whomever those name. The exit code says whether the cluster serves and its states agree;
-/// that some node is down is in the table.
+/// Asks the endpoints, and whomever those name. The exit code says whether the cluster serves and its states
+/// agree; that some node is down is in the table.
 pub(crate) async fn status(client: &Client, global: &Global) -> Result<ExitCode> {
     let rows = rows(ask_all(client, &global.endpoints).await);
     let mismatches = mismatches(rows.iter().flat_map(|row| &row.status));
