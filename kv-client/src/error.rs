@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raft_net::frame::FrameError;
+use raft_net::preamble::PreambleError;
 
 use crate::command::{CommandError, Outcome};
 use crate::protocol::{HeadError, HelloRefusal, PageError, Refusal};
@@ -137,11 +138,14 @@ pub enum Problem {
     /// It did not answer this request in time.
     #[error("no reply within {0:?}")]
     NoReply(Duration),
+    /// Something else answers there.
+    #[error("not a node's client port: {0}")]
+    Preamble(PreambleError),
     /// What it sent is not the protocol.
-    #[error("not a node's client port, or a damaged stream: {0}")]
+    #[error("a damaged stream: {0}")]
     Frame(FrameError),
     /// What it sent is not the protocol.
-    #[error("not a node's client port, or another version: {0}")]
+    #[error("versions of client and node do not match: {0}")]
     Head(HeadError),
     /// What it sent is not the protocol.
     #[error("{0}: versions of client and node do not match")]
@@ -163,6 +167,14 @@ pub enum Problem {
 impl Problem {
     pub(crate) fn broken(error: io::Error) -> Self {
         Self::Broken(Arc::new(error))
+    }
+
+    /// Of a read that had to be filled.
+    pub(crate) fn ended(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::Closed,
+            _ => Self::broken(error),
+        }
     }
 }
 

@@ -196,6 +196,9 @@ impl Fake {
             return;
         }
         assert_eq!(preamble, PREAMBLE);
+        if writer.write_all(&PREAMBLE).await.is_err() {
+            return;
+        }
         let (mut decoder, mut buffer) = (FrameDecoder::new(FRAME_LIMITS), BytesMut::new());
         let mut out = WriteBuffer::new(FRAME_LIMITS);
         let (replies, mut replied) = mpsc::unbounded_channel();

@@ -156,6 +156,9 @@ impl Node {
         let hello = encode_head(&ClientHello { protocol: ProtocolRange::OURS, credentials: None });
         client.write_all(&PREAMBLE).await.expect("the node reads");
         client.write_all(&frame(&hello)).await.expect("the node reads");
+        let mut preamble = [0; PREAMBLE.len()];
+        client.read_exact(&mut preamble).await.expect("the node writes");
+        assert_eq!(preamble, PREAMBLE);
         next_frame(&mut client).await;
         (client, served)
     }

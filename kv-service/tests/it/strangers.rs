@@ -52,7 +52,7 @@ async fn a_stranger_does_not_answer_reads_as_if_the_store_were_empty() {
     export
         .args(["--timeout", "1s", "-e", &node.client, "export", "--consistency", "serializable"])
         .arg(&backup);
-    assert!(export.status().unwrap().success());
+    assert!(export.output().unwrap().status.success());
     let whole = fs::read_to_string(&backup).unwrap();
     assert!(whole.contains("value"), "{whole}");
 
