@@ -149,6 +149,19 @@ fn writes_print_the_number_they_make() {
 }
 
 #[test]
+fn an_increment_that_had_to_be_sent_again_counts_once() {
+    let bed = Bed::new();
+    let mut first = Some(Action::ServeAndClose);
+    bed.fake.script(move |seen| match seen.is_tagged() {
+        true => first.take().unwrap_or(Action::Serve),
+        false => Action::Serve,
+    });
+    bed.run(&["incr", "visits"]).prints("1\n");
+    assert!(bed.fake.tags().len() > 1, "it was sent again");
+    assert_eq!(bed.value(b"visits").unwrap(), b"1");
+}
+
+#[test]
 fn the_exit_code_tells_why_a_command_failed() {
     let bed = Bed::new();
     bed.run(&["put", "k", "v"]).exits_with(0);
