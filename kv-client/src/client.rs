@@ -40,8 +40,8 @@ use crate::store::{KvStore, Page, ReadOptions, Response, Versioned};
 ///   it is applied once. A write that finds the session gone goes into a new one, if it is certain that no attempt
 ///   was applied, else fails with [`Cause::SessionLost`].
 ///
-/// [`close`](Self::close) when done: the cluster bounds the number of sessions. Needs a tokio runtime with I/O and
-/// time.
+/// [`close`](Self::close) when done: the cluster bounds the number of sessions, and one too many takes the place
+/// of the one that was idle longest. Needs a tokio runtime with I/O and time.
 #[derive(Clone, Debug)]
 pub struct Client {
     cluster: Arc<Cluster>,
@@ -111,7 +111,7 @@ impl Client {
     /// [`Cause::Closed`]; reads go on.
     ///
     /// # Errors
-    /// No node served it in time: the session stays open until it expires.
+    /// No node served it in time: the session stays open until its place is needed for another.
     pub async fn close(&self) -> Result<(), Error> {
         self.close_session(self.trial()).await
     }

@@ -23,11 +23,11 @@
 //! from 9 on are free for transactions, leases and expiry, further tags of `expect` for further conditions;
 //! watches are reads and need no command.
 //!
-//! Invariant (structure apart from limits): [`Command::parse`] looks at the structure alone. Limits on what a client
-//! may send are checked where a command is made and where it enters the server, never by apply, so that a later
-//! version can change one without two versions applying the same entry differently. What apply itself decides by
-//! (the session window, the longest value that appending makes, the number of sessions) changes only together with
-//! the cluster version.
+//! Invariant (structure apart from limits): [`Command::parse`] looks at the structure alone. Limits on what a
+//! client may send are checked where a command is made and where it enters the server, never by apply, so that a
+//! later version can change one without two versions applying the same entry differently. What apply itself
+//! decides by (the session window, the longest value that appending makes, the number of sessions) changes only
+//! together with the cluster version.
 
 mod codec;
 mod envelope;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raft_net::frame::FrameError;
+use raft_net::preamble::PreambleError;
 
 use crate::command::{CommandError, Outcome};
 use crate::protocol::{HeadError, HelloRefusal, PageError, Refusal};
@@ -44,18 +45,12 @@ pub enum Cause {
     /// A node turned it down for good: trying again would not help.
     #[error("{0}")]
     Refused(Box<NodeError>),
-    /// The session of the write was closed or has expired, and with it the memory of whether it was applied. Later
-    /// calls open a new session.
+    /// The session of the write was closed, or gave its place to another, and with it went the memory of whether
+    /// the write was applied. Later calls open a new session.
     #[error("session {session} is gone, and with it the memory of whether the write was applied")]
     SessionLost {
         /// The session.
         session: u64,
-    },
-    /// As many sessions are open as there may be: close some, or wait until they expire.
-    #[error("{most} sessions are open, as many as there may be: close clients that are done")]
-    TooManySessions {
-        /// How many may be open.
-        most: u64,
     },
     /// The store came to an outcome that this command cannot have: a bug in one of the two programs.
     #[error("outcome {found:?} cannot be that of this command: versions of client and node do not match")]
@@ -143,11 +138,14 @@ pub enum Problem {
     /// It did not answer this request in time.
     #[error("no reply within {0:?}")]
     NoReply(Duration),
+    /// Something else answers there.
+    #[error("not a node's client port: {0}")]
+    Preamble(PreambleError),
     /// What it sent is not the protocol.
-    #[error("not a node's client port, or a damaged stream: {0}")]
+    #[error("a damaged stream: {0}")]
     Frame(FrameError),
     /// What it sent is not the protocol.
-    #[error("not a node's client port, or another version: {0}")]
+    #[error("versions of client and node do not match: {0}")]
     Head(HeadError),
     /// What it sent is not the protocol.
     #[error("{0}: versions of client and node do not match")]
@@ -169,6 +167,14 @@ pub enum Problem {
 impl Problem {
     pub(crate) fn broken(error: io::Error) -> Self {
         Self::Broken(Arc::new(error))
+    }
+
+    /// Of a read that had to be filled.
+    pub(crate) fn ended(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::Closed,
+            _ => Self::broken(error),
+        }
     }
 }
 

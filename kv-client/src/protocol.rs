@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! client  PREAMBLE | frame(ClientHello) | frame(Request)…
-//! node               frame(ServerHello)   | frame(Reply)…
+//! node    PREAMBLE | frame(ServerHello) | frame(Reply)…
 //! ```
 //! A frame has a head and a tail (`raft_net::frame`). The head is one of the messages below in postcard; the
 //! tail is raw bytes that never pass through a serialiser:
@@ -39,7 +39,8 @@ pub use reply::{Answer, BadRequest, Leader, Member, Reason, Refusal, Reply};
 pub use request::{Body, Consistency, MAX_PAGE_BYTES, MAX_PAGE_KEYS, Query, RangeQuery, Request};
 pub use status::{LogStatus, MemberStatus, NodeStatus, Role, StateHash, StoreStatus};
 
-/// First bytes of a native connection, before its first frame: by them a port tells it from other protocols.
+/// First bytes of a native connection, each way, before the first frame: by them a port tells it from other
+/// protocols, and a client tells a node from whatever else answers at an address.
 pub const PREAMBLE: [u8; PREAMBLE_BYTES] = Preamble::Client.bytes();
 
 /// Bytes of a head that is not a message of this protocol: close the connection.

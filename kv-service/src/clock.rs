@@ -15,8 +15,8 @@ use raft_core::types::Term;
 
 use crate::store::Store;
 
-/// Pause before asking again a node that had too much to do.
-const BUSY_PAUSE: Duration = Duration::from_millis(10);
+/// Pause before asking again a node that could not answer.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Cluster time as one leader counts it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -85,15 +85,15 @@ pub async fn keep(clock: ClusterClock, node: NodeHandle<Store>) {
             (observation.term, observation.own_term_committed)
         };
         if leads && !clock.time().is_anchored(term) {
-            // Sees the no-op of this term applied, or fails because the term is over.
+            // Sees the no-op of this term applied.
             match node.read(Consistency::Linearizable, |store| store.stats().cluster_time_micros).await {
                 Ok(micros) => clock.time().anchor(term, micros, clock.clock.now()),
-                Err(ReadError::Busy { .. }) => {
-                    tokio::time::sleep(BUSY_PAUSE).await;
-                    continue;
-                }
+                Err(ReadError::Stopped) => return,
+                // Until it has worked, or the observation says that the term is over.
                 Err(error) => {
-                    tracing::debug!(%term, %error, "no longer leading: cluster time gets no anchor")
+                    tracing::debug!(%term, %error, "cluster time has no anchor yet");
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
                 }
             }
         }

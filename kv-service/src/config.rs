@@ -19,6 +19,8 @@ use raft_log::LogOptions;
 pub use address::{Address, AddressError};
 pub use size::{ByteSize, ByteSizeError};
 
+use crate::server::LARGEST_FRAME;
+
 /// `kvd`: a node of the replicated key-value store.
 #[derive(Clone, Debug, Parser)]
 #[command(
@@ -36,7 +38,7 @@ pub struct Cli {
 /// What `kvd` can do.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Run a node until it gets SIGTERM or SIGINT.
+    /// Run a node until it gets SIGTERM or SIGINT; a second one ends it at once.
     Run(RunArgs),
 }
 
@@ -79,13 +81,16 @@ pub struct RunArgs {
     /// How many clients may be connected at a time.
     #[arg(long, env = "KV_MAX_CLIENTS", value_name = "COUNT", default_value_t = 1024)]
     pub max_clients: u32,
+    /// Memory for the requests of all clients together; one that finds none waits.
+    #[arg(long, env = "KV_REQUEST_MEMORY", value_name = "SIZE", default_value = "256MiB")]
+    pub request_memory: ByteSize,
     /// Take a snapshot after about so many bytes of entries.
     #[arg(long, env = "KV_SNAPSHOT_BYTES", value_name = "SIZE", default_value = "64MiB")]
     pub snapshot_bytes: ByteSize,
     /// Take it where the index is a multiple of this; the same on all members.
     #[arg(long, env = "KV_SNAPSHOT_EVERY", value_name = "ENTRIES", default_value_t = 1024)]
     pub snapshot_every: u64,
-    /// Entries before the newest snapshot that stay in the log, for members a little behind.
+    /// At least so many entries before the newest snapshot stay in the log, for members a little behind.
     #[arg(long, env = "KV_LOG_RETAIN", value_name = "ENTRIES", default_value_t = 8192)]
     pub log_retain: u64,
     /// Size of one log file.
@@ -129,6 +134,8 @@ pub struct Config {
     pub request_timeout: Duration,
     /// How many clients may be connected at a time.
     pub max_clients: u32,
+    /// Memory for the requests of all clients together, in bytes.
+    pub request_memory: usize,
     /// Consensus options.
     pub raft: Options,
     /// When to take snapshots.
@@ -184,6 +191,14 @@ pub enum ConfigError {
         /// The flag.
         flag: &'static str,
     },
+    /// Memory that the longest request would never find.
+    #[error("--request-memory is {found} (expected at least {least} B, the longest request)")]
+    RequestMemory {
+        /// What was given.
+        found: ByteSize,
+        /// The least, in bytes.
+        least: usize,
+    },
 }
 
 fn list(addresses: &[Address]) -> String {
@@ -216,6 +231,11 @@ impl TryFrom<RunArgs> for Config {
             ..Options::default()
         };
         raft.validate()?;
+        let request_memory = usize::try_from(args.request_memory.bytes()).unwrap_or(usize::MAX);
+        if request_memory < LARGEST_FRAME {
+            let (found, least) = (args.request_memory, LARGEST_FRAME);
+            return Err(ConfigError::RequestMemory { found, least });
+        }
         let every_bytes = usize::try_from(args.snapshot_bytes.bytes()).unwrap_or(usize::MAX);
         Ok(Self {
             name: args.name,
@@ -227,6 +247,7 @@ impl TryFrom<RunArgs> for Config {
             join,
             request_timeout: args.request_timeout,
             max_clients: args.max_clients,
+            request_memory,
             raft,
             snapshots: SnapshotPolicy { every_bytes, alignment: args.snapshot_every },
             log: LogOptions { segment_bytes: args.log_segment.bytes(), ..LogOptions::default() },

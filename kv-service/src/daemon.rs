@@ -8,6 +8,7 @@
 
 mod error;
 mod peers;
+mod signals;
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
@@ -21,7 +22,6 @@ use raft_net::connector::{Connector, TcpConnector, TcpListener};
 use raft_net::{Local, NetTransport};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Builder;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 pub use crate::data_folder::FolderError;
@@ -30,9 +30,10 @@ pub use error::{RunError, StartError};
 use crate::bootstrap::join_cluster;
 use crate::clock::{self, ClusterClock};
 use crate::config::{Address, Config};
-use crate::data_folder::{DataFolder, Opened};
-use crate::server::{self, Server, Service};
+use crate::data_folder::{DataFolder, Opened, Started};
+use crate::server::{self, Budget, Server, Service};
 use crate::store::Store;
+use signals::Signals;
 
 /// How long clients may wait for answers under way when the node is asked to stop.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
@@ -41,7 +42,7 @@ const FAREWELL_PATIENCE: Duration = Duration::from_millis(500);
 /// How long work in the background may go on after that.
 const BACKGROUND_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Runs a node until it gets SIGTERM or SIGINT.
+/// Runs a node until it gets SIGTERM or SIGINT; a second one ends the process without waiting for anything.
 ///
 /// # Errors
 /// [`RunError`]: it could not start, or had to stop.
@@ -64,26 +65,6 @@ fn raise_file_limit() {
     let raised = Rlimit { current: limit.maximum, ..limit };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, current = limit.current, "cannot raise the limit of open files");
-    }
-}
-
-/// What asks the process to end.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    /// The name of the next one.
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
     }
 }
 
@@ -142,8 +123,7 @@ impl Daemon {
         let local = local(&config, opened.node_id, opened.cluster_id());
         announce(&config, &opened, &local);
         let node_id = opened.node_id;
-        let (recovered, log, snapshots) = opened.start().map_err(StartError::Threads)?;
-        let log_stats = log.stats();
+        let Started { recovered, log, log_stats, snapshots } = opened.start().map_err(StartError::Threads)?;
         let transport_options =
             raft_net::Options { jitter_seed: rand::random(), ..raft_net::Options::default() };
         let listener = Box::new(ports.peer);
@@ -173,6 +153,7 @@ impl Daemon {
             clock: clock.clone(),
             request_timeout: config.request_timeout,
             max_clients: config.max_clients,
+            budget: Budget::new(config.request_memory),
             stopping: stop.clone(),
         });
         let joining = local.cluster_id.is_none().then_some(Joining { local, note: note_sender });
@@ -189,7 +170,10 @@ impl Daemon {
             never = self.server.accept(&mut self.clients) => match never {},
             never = attendance => match never {},
         };
-        tracing::info!("{signal}: stopping");
+        if let Err(error) = signals::end_at_the_next() {
+            tracing::warn!(%error, "a second signal will not end the node any sooner");
+        }
+        tracing::info!("{signal}: stopping; a second signal ends the node at once");
         drop(self.clients);
         // Nobody is left to be told if the server has no clients.
         self.stopping.send_replace(true);

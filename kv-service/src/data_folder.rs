@@ -5,15 +5,24 @@
 //!       log/    the log, term and vote, node id, cluster id (raft-log)
 //!       snap/   snapshots (raft-snapshot)
 //! ```
-//! The lock is taken first. Then snapshots open, then the log behind the newest of them. A folder without either
-//! is a fresh one and gets a new node id; that id is never used for another folder.
+//! The lock is taken first. Then snapshots are looked at, then the log opens behind the newest that is whole, then
+//! the snapshots open. A folder without either is a fresh one and gets a new node id; that id is never used for
+//! another folder.
 //!
+//! Invariant (refusal changes nothing): a folder is mended only once all of it has been judged, so that one that
+//! is refused is as it was, and the refusal names all that was found.
 //! Invariant (one-identity): an id is minted only where there is neither log nor snapshot. A folder that has lost
 //! one of them has lost what the node promised under its id, and is refused.
 
+mod error;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::io;
+use std::io::ErrorKind::{InvalidInput, PermissionDenied};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use raft_core::configuration::Configuration;
 use raft_core::fs::{Fs, StdFs};
@@ -21,60 +30,18 @@ use raft_core::node::Sinks;
 use raft_core::snapshot::SnapshotMeta;
 use raft_core::storage::Recovered;
 use raft_core::types::{ClusterId, EntryId, NodeId};
-use raft_log::{LogOptions, LogThread, RecoveryReport, SegmentedLog};
-use raft_snapshot::{SnapshotFiles, SnapshotThread};
+use raft_log::{LogOptions, LogStats, LogThread, RecoveryReport, SegmentedLog};
+use raft_snapshot::{Looked, SnapshotFiles, SnapshotThread};
 use rand::TryRng;
 use rand::rngs::SysRng;
+
+pub use error::FolderError;
+
+use crate::compaction::OneSnapshotLater;
 
 const LOCK: &str = "LOCK";
 const LOG: &str = "log";
 const SNAPSHOTS: &str = "snap";
-
-/// Why a data folder cannot be used. Except for a lock file, and of a new folder the folder itself, nothing was
-/// changed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FolderError {
-    /// The operating system refused.
-    #[error("data folder: cannot {doing} {}: {source}; {advice}", path.display())]
-    Io {
-        /// What was tried.
-        doing: &'static str,
-        /// With which file or folder.
-        path: PathBuf,
-        /// The operating system's reason.
-        source: io::Error,
-        /// What to do.
-        advice: &'static str,
-    },
-    /// Another process works in the folder.
-    #[error("data folder {}: in use by another process; stop that one, or choose another --dir", path.display())]
-    InUse {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// The snapshots cannot be opened.
-    #[error("snapshots: {0}")]
-    Snapshots(#[from] raft_snapshot::OpenError),
-    /// The log cannot be opened.
-    #[error("log: {0}")]
-    Log(#[from] raft_log::OpenError),
-    /// There are snapshots, and no log.
-    #[error(
-        "data folder {}: there is a snapshot of entry {snapshot} but no log: this node's term and vote are lost; \
-         restore the folder, or move it away and let the node join under a new id",
-        path.display()
-    )]
-    LogMissing {
-        /// The folder.
-        path: PathBuf,
-        /// Last entry of the newest snapshot.
-        snapshot: EntryId,
-    },
-    /// The operating system has no randomness to give.
-    #[error("cannot mint a node id: {0}")]
-    Randomness(#[from] rand::rngs::SysError),
-}
 
 /// A locked folder.
 #[derive(Debug)]
@@ -95,6 +62,14 @@ pub(crate) struct Opened {
     snapshots: SnapshotFiles<StdFs>,
 }
 
+/// The stores, running.
+pub(crate) struct Started {
+    pub(crate) recovered: Recovered,
+    pub(crate) log: OneSnapshotLater<LogThread>,
+    pub(crate) log_stats: Arc<LogStats>,
+    pub(crate) snapshots: SnapshotThread<StdFs>,
+}
+
 /// What opening found and mended, for the log.
 pub(crate) struct Findings {
     log: RecoveryReport,
@@ -104,7 +79,7 @@ pub(crate) struct Findings {
 impl DataFolder {
     /// Makes the folder if it is not there, durably, and locks it.
     pub(crate) fn lock(path: &Path) -> Result<Self, FolderError> {
-        make_folder(path)?;
+        make_folder(&StdFs, path)?;
         let file = path.join(LOCK);
         let lock = StdFs.lock(&file).map_err(|source| match source.kind() {
             io::ErrorKind::WouldBlock => FolderError::InUse { path: path.to_owned() },
@@ -121,34 +96,36 @@ impl DataFolder {
 
     /// Opens what is in it, or makes a fresh node of it.
     pub(crate) fn open(&self, options: &LogOptions, sinks: &Sinks) -> Result<Opened, FolderError> {
-        let snapshot_options = raft_snapshot::Options::default();
-        let (snapshots, found) = SnapshotFiles::open(
-            &self.path.join(SNAPSHOTS),
-            StdFs,
-            snapshot_options,
-            sinks.snapshots.clone(),
-        )?;
-        let newest = found.latest.as_ref().map_or(SnapshotMeta::NONE, |info| info.meta.clone());
+        let options_of_snapshots = raft_snapshot::Options::default();
+        let looked = SnapshotFiles::look(&self.path.join(SNAPSHOTS), StdFs, options_of_snapshots)?;
+        let newest = looked.latest().map_or(SnapshotMeta::NONE, |info| info.meta.clone());
         let log_path = self.path.join(LOG);
         let open = || raft_log::open(&log_path, StdFs, options, &newest, sinks.log.clone());
         let (is_fresh, opened) = match open() {
             Err(raft_log::OpenError::NotInitialised { .. }) => {
-                self.refuse_orphans(&newest)?;
+                if newest.last != EntryId::ZERO || !looked.damaged().is_empty() {
+                    return Err(self.log_missing(looked));
+                }
                 raft_log::create(&log_path, StdFs, options, mint_node_id()?)?;
-                (true, open()?)
+                (true, open())
             }
-            opened => (false, opened?),
+            opened => (false, opened),
         };
-        let (log, raft_log::Opened { node_id, recovered, report, .. }) = opened;
+        let (log, raft_log::Opened { node_id, recovered, report, .. }) = match opened {
+            Ok(opened) => opened,
+            Err(source) => {
+                let (source, damaged) = (Box::new(source), looked.into_damaged());
+                return Err(FolderError::Log { source, damaged });
+            }
+        };
+        let (snapshots, found) = looked.open(sinks.snapshots.clone())?;
         let findings = Findings { log: report, snapshots: found };
         Ok(Opened { node_id, recovered, findings, is_fresh, newest_snapshot: newest, log, snapshots })
     }
 
-    fn refuse_orphans(&self, newest: &SnapshotMeta) -> Result<(), FolderError> {
-        if newest.last == EntryId::ZERO {
-            return Ok(());
-        }
-        Err(FolderError::LogMissing { path: self.path.clone(), snapshot: newest.last })
+    fn log_missing(&self, looked: Looked<StdFs>) -> FolderError {
+        let whole = looked.latest().map(|info| info.meta.last);
+        FolderError::LogMissing { path: self.path.clone(), whole, damaged: looked.into_damaged() }
     }
 }
 
@@ -168,8 +145,10 @@ impl Opened {
     ///
     /// # Errors
     /// The operating system has no thread to give.
-    pub(crate) fn start(self) -> io::Result<(Recovered, LogThread, SnapshotThread<StdFs>)> {
-        Ok((self.recovered, LogThread::spawn(self.log)?, SnapshotThread::spawn(self.snapshots)?))
+    pub(crate) fn start(self) -> io::Result<Started> {
+        let (log, snapshots) = (LogThread::spawn(self.log)?, SnapshotThread::spawn(self.snapshots)?);
+        let (recovered, log_stats) = (self.recovered, log.stats());
+        Ok(Started { recovered, log_stats, log: OneSnapshotLater::new(log), snapshots })
     }
 }
 
@@ -211,22 +190,21 @@ impl fmt::Display for Findings {
     }
 }
 
-/// Makes a folder and those above it, and their names durable.
-fn make_folder(path: &Path) -> Result<(), FolderError> {
+/// Makes a folder and those above it, and their names durable: also of those that are there, for who made them may
+/// have been killed before it came to that.
+fn make_folder<F: Fs>(fs: &F, path: &Path) -> Result<(), FolderError> {
     const ADVICE: &str = "choose a --dir that is a folder, or can be made one, and that this user can write";
-    if path.is_dir() {
-        return Ok(());
+    fs.create_dir_all(path).map_err(failed("make the folder", path, ADVICE))?;
+    for above in path.ancestors().skip(1) {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        match fs.sync_dir(above) {
+            // Whoever may not list a folder has made nothing in it; nor has anybody, where the file system has
+            // nothing to sync because it is read-only for good.
+            Err(error) if matches!(error.kind(), PermissionDenied | InvalidInput) => {}
+            synced => synced.map_err(failed("sync the folder", above, ADVICE))?,
+        }
     }
-    let above = match path.parent() {
-        Some(above) if above.as_os_str().is_empty() => Path::new("."),
-        Some(above) => above,
-        None => path,
-    };
-    if above != path {
-        make_folder(above)?;
-    }
-    StdFs.create_dir_all(path).map_err(failed("make the folder", path, ADVICE))?;
-    StdFs.sync_dir(above).map_err(failed("sync the folder", above, ADVICE))
+    Ok(())
 }
 
 fn mint_node_id() -> Result<NodeId, FolderError> {
@@ -239,42 +217,4 @@ fn mint_node_id() -> Result<NodeId, FolderError> {
 
 fn failed(doing: &'static str, path: &Path, advice: &'static str) -> impl FnOnce(io::Error) -> FolderError {
     move |source| FolderError::Io { doing, path: path.to_owned(), source, advice }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fresh_folder_gets_an_id_and_keeps_it() {
-        let above = tempfile::tempdir().unwrap();
-        let path = above.path().join("a/b");
-        let (sinks, _events) = raft_core::node::channels();
-        let open = || DataFolder::lock(&path).unwrap().open(&LogOptions::default(), &sinks).unwrap();
-        let first = open();
-        assert!(first.is_fresh && first.cluster_id().is_none());
-        let id = first.node_id;
-        drop(first);
-        let again = open();
-        assert_eq!((again.is_fresh, again.node_id), (false, id));
-    }
-
-    #[test]
-    fn a_folder_has_one_user_at_a_time() {
-        let above = tempfile::tempdir().unwrap();
-        let path = above.path().join("n1");
-        let _held = DataFolder::lock(&path).unwrap();
-        let error = DataFolder::lock(&path).unwrap_err();
-        assert!(matches!(error, FolderError::InUse { .. }), "{error}");
-    }
-
-    #[test]
-    fn a_folder_below_a_file_cannot_be_made_and_the_file_stays() {
-        let above = tempfile::tempdir().unwrap();
-        let file = above.path().join("file");
-        std::fs::write(&file, "here").unwrap();
-        let error = DataFolder::lock(&file.join("n1")).unwrap_err().to_string();
-        assert!(error.contains("--dir") && error.contains("file"), "{error}");
-        assert_eq!(std::fs::read(&file).unwrap(), b"here");
-    }
 }

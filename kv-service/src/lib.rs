@@ -4,10 +4,13 @@
 //! * `server`: the client port, over [`kv_client::protocol`].
 //! * `bootstrap`: how a fresh node comes into a cluster.
 //! * [`clock`]: cluster time.
-//! * `data_folder`: what is on disk, and how it is opened.
+//! * `data_folder`: what is on disk, and how it is opened. `compaction`: what the log may forget.
+//! * `advice`: what an operator can do about lost data.
 //! * [`daemon`]: all of it put together; `kvd` is its program.
+mod advice;
 mod bootstrap;
 pub mod clock;
+mod compaction;
 pub mod config;
 pub mod daemon;
 mod data_folder;

@@ -6,8 +6,9 @@
 //!                        └────────── outbox ◄─answers───┘
 //! ```
 //! Invariant (bounded-client): whatever a client does, it holds no more than [`limits`] says, and delays nobody
-//! else.
+//! else; and the requests of all of them together take no more memory than the [`Budget`].
 
+mod budget;
 mod connection;
 mod error;
 mod hello;
@@ -28,6 +29,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+pub(crate) use budget::{Budget, LARGEST_FRAME};
 use connection::Connection;
 use error::ConnectionError;
 use hello::{Room, introduce};

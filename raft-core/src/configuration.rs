@@ -10,12 +10,15 @@
 //! ```
 //! All numbers little-endian, texts UTF-8, members ascending by id.
 //!
-//! Invariant (configuration): ids strictly ascend, names are unique and not empty, and there is at least one voter of
-//! the new configuration. [`Configuration::new`] is the one gateway.
+//! Invariant (configuration): ids strictly ascend, names are not empty and unique among those who stay (a replacement may
+//! have the name of the one it replaces), and there is at least one voter of the new configuration. [`Configuration::new`] is the one gateway.
 
+mod change;
 mod codec;
 #[cfg(test)]
 mod tests;
+
+pub use change::{ChangeError, MemberChange};
 
 use crate::quorum::Quorum;
 use crate::types::{ClusterId, NodeId};
@@ -38,6 +41,8 @@ pub enum MemberRole {
     Outgoing = 4,
     /// While joint: votes in the old configuration only, then is a learner.
     Demoting = 5,
+    /// While joint: a learner that then is no member.
+    Leaving = 6,
 }
 
 impl MemberRole {
@@ -47,10 +52,16 @@ impl MemberRole {
         matches!(self, Self::Voter | Self::Incoming)
     }
 
+    /// Whether the member will still be there when a joint configuration has been left.
+    #[must_use]
+    pub const fn stays(self) -> bool {
+        !matches!(self, Self::Outgoing | Self::Leaving)
+    }
+
     /// Whether the role only exists inside a joint configuration.
     #[must_use]
     pub const fn is_joint(self) -> bool {
-        matches!(self, Self::Incoming | Self::Outgoing | Self::Demoting)
+        matches!(self, Self::Incoming | Self::Outgoing | Self::Demoting | Self::Leaving)
     }
 }
 
@@ -133,14 +144,18 @@ impl Configuration {
         if let Some(pair) = members.windows(2).find(|pair| pair[0].id == pair[1].id) {
             return Err(ConfigurationError::DuplicateId { id: pair[0].id });
         }
-        let mut names: Vec<_> = members.iter().map(|member| member.name.as_str()).collect();
+        let staying = members.iter().filter(|member| member.role.stays());
+        let mut names: Vec<_> = staying.map(|member| member.name.as_str()).collect();
         names.sort_unstable();
-        let twice = |name: &str| names.windows(2).any(|pair| pair[0] == name && pair[1] == name);
+        let twice = |member: &Member| {
+            member.role.stays()
+                && names.windows(2).any(|pair| pair[0] == member.name && pair[1] == member.name)
+        };
         let texts = |member: &Member| {
             let lengths = [member.name.len(), member.peer_address.len(), member.client_address.len()];
             !member.name.is_empty() && lengths.iter().all(|&length| length <= usize::from(u16::MAX))
         };
-        if let Some(bad) = members.iter().find(|member| !texts(member) || twice(&member.name)) {
+        if let Some(bad) = members.iter().find(|member| !texts(member) || twice(member)) {
             return Err(ConfigurationError::Name { id: bad.id, name: bad.name.clone() });
         }
         let ids = |counts: fn(MemberRole) -> bool| {
@@ -186,10 +201,12 @@ impl Configuration {
         self.members.binary_search_by_key(&id, |member| member.id).ok().map(|at| &self.members[at])
     }
 
-    /// The member with this name.
+    /// The member with this name, one that stays before one that leaves.
     #[must_use]
     pub fn member_named(&self, name: &str) -> Option<&Member> {
-        self.members.iter().find(|member| member.name == name)
+        let mut named = self.members.iter().filter(|member| member.name == name);
+        let first = named.next();
+        first.filter(|member| member.role.stays()).or_else(|| named.next()).or(first)
     }
 
     /// The cluster that this configuration founds: 128-bit FNV-1a of its encoding. The random ids in it make two

@@ -16,10 +16,11 @@ use std::sync::Arc;
 pub use applier::{RestoreJob, Restored};
 
 use crate::block::BlockBuilder;
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, MemberChange};
 use crate::effect::Effect;
-use crate::error::{Halt, ProposeError, ReadError, StartError};
+use crate::error::{Halt, ProposeError, ReadError, StartError, TransferError};
 use crate::input::{Input, Ticket};
+use crate::message::ReadProof;
 use crate::options::Options;
 use crate::raft::Raft;
 use crate::snapshot::SnapshotMeta;
@@ -93,7 +94,7 @@ pub struct Applied<R> {
     pub reply: R,
 }
 
-/// How a proposal or read ended. Each ends once.
+/// How a proposal, a read or a wish ended. Each ends once.
 #[derive(Debug)]
 pub enum Outcome<R> {
     /// A proposal.
@@ -109,6 +110,14 @@ pub enum Outcome<R> {
         ticket: Ticket,
         /// That index, or why not.
         result: Result<LogIndex, ReadError>,
+    },
+    /// A wish to hand leadership over. It has begun, not more; see
+    /// [`Effect::TransferBegun`](crate::Effect::TransferBegun).
+    Transfer {
+        /// Its ticket.
+        ticket: Ticket,
+        /// To whom, or why not.
+        result: Result<NodeId, TransferError>,
     },
 }
 
@@ -136,6 +145,7 @@ pub struct Driver<L, T, S, M: StateMachine> {
     told_configuration: Option<Arc<Configuration>>,
     told_cluster: Option<ClusterId>,
     snapshot_failure: Option<StoreError>,
+    log_damage: Option<StoreError>,
     halt: Option<Halt>,
 }
 
@@ -186,6 +196,7 @@ where
             told_configuration: None,
             told_cluster: None,
             snapshot_failure: None,
+            log_damage: None,
             halt: None,
         })
     }
@@ -219,9 +230,10 @@ where
         }
     }
 
-    /// Asks for a linearizable read; its [`Outcome`] carries `ticket`.
-    pub fn read(&mut self, now: Time, ticket: Ticket) {
-        self.raft.step(now, Input::Read { ticket });
+    /// Asks for a linearizable read; its [`Outcome`] carries `ticket`. `now` must have been read after the read arrived: a
+    /// lease that was good before proves nothing.
+    pub fn read(&mut self, now: Time, ticket: Ticket, proof: ReadProof) {
+        self.raft.step(now, Input::Read { ticket, proof });
     }
 
     /// Founds a cluster; its [`Outcome`] carries `ticket`.
@@ -229,6 +241,20 @@ where
         self.submit_batch(now);
         self.submitted.push_back(vec![ticket]);
         self.raft.step(now, Input::Initialize { ticket, configuration });
+    }
+
+    /// Changes the members; its [`Outcome`] is that of a proposal, for the first configuration of the change. A joint one is
+    /// followed by another by itself.
+    pub fn change_members(&mut self, now: Time, ticket: Ticket, changes: Vec<MemberChange>) {
+        self.submit_batch(now);
+        self.submitted.push_back(vec![ticket]);
+        self.raft.step(now, Input::ChangeMembers { ticket, changes });
+    }
+
+    /// Hands leadership over, to the best successor if `to` is `None`; its [`Outcome`] carries `ticket`.
+    pub fn transfer_leadership(&mut self, now: Time, ticket: Ticket, to: Option<NodeId>) {
+        self.submit_batch(now);
+        self.raft.step(now, Input::TransferLeadership { ticket, to });
     }
 
     /// Takes a snapshot of the applied state at the next flush, unless one is being taken or nothing was applied since
@@ -250,12 +276,14 @@ where
             let mut effects = std::mem::take(&mut self.effects);
             self.raft.drain(&mut effects);
             // First, because an answer may go to a peer that only the new cluster or configuration makes known.
-            self.tell_transport();
+            self.introduce_members();
             let idle = effects.is_empty();
             for effect in effects.drain(..) {
                 self.perform(now, effect);
             }
             self.effects = effects;
+            // Last, because who leaves is told so before.
+            self.dismiss_members();
             let applied = self.apply(now);
             if self.halt.is_some() || (idle && !applied) {
                 break;
@@ -319,6 +347,12 @@ where
     /// The newest snapshot that could not be created or published, if that was not reported yet.
     pub const fn take_snapshot_failure(&mut self) -> Option<StoreError> {
         self.snapshot_failure.take()
+    }
+
+    /// The newest entry of the own log that could not be read, if that was not reported yet. The other members send it
+    /// again.
+    pub const fn take_log_damage(&mut self) -> Option<StoreError> {
+        self.log_damage.take()
     }
 
     /// Why the node must stop. Nothing is applied, acknowledged, promised or answered any more.

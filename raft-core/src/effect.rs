@@ -4,11 +4,11 @@
 //! on durability is held back inside the core until [`Input::Durable`](crate::Input::Durable) says so.
 
 use crate::block::Block;
-use crate::error::{Halt, ProposeError, ReadError};
+use crate::error::{Halt, ProposeError, ReadError, TransferError};
 use crate::input::Ticket;
 use crate::message::Message;
 use crate::snapshot::{SnapshotInfo, SnapshotOffer};
-use crate::storage::{ReadRequest, Write};
+use crate::storage::{ReadRequest, StoreError, Write};
 use crate::transport::TransferId;
 use crate::types::{EntryId, LogIndex, NodeId, Term};
 
@@ -50,6 +50,14 @@ pub enum Effect {
         /// That index.
         outcome: Result<LogIndex, ReadError>,
     },
+    /// Leadership is being handed over, or is not. It changes when the other node wins its election; if that does not
+    /// happen within an election timeout, this node goes on leading.
+    TransferBegun {
+        /// The wish.
+        ticket: Ticket,
+        /// To whom.
+        outcome: Result<NodeId, TransferError>,
+    },
     /// The peer needs entries that the log has forgotten: send the newest snapshot.
     SendSnapshot {
         /// The peer.
@@ -72,6 +80,13 @@ pub enum Effect {
     /// Make the received snapshot the newest one; answer with
     /// [`Input::SnapshotPublished`](crate::Input::SnapshotPublished).
     PublishSnapshot(SnapshotInfo),
+    /// Tell the operator: an entry of the own log cannot be read. The other members send it again.
+    LogDamaged {
+        /// The entry.
+        index: LogIndex,
+        /// Where, what was found, what was expected.
+        reason: StoreError,
+    },
     /// Stop the node.
     Halt(Halt),
 }

@@ -1,6 +1,6 @@
 //! What can go wrong with a start, a proposal, a read, or the node itself.
 
-use crate::configuration::ConfigurationError;
+use crate::configuration::{ChangeError, ConfigurationError};
 use crate::options::OptionsError;
 use crate::state_machine::ApplyError;
 use crate::storage::{ReadFailure, StoreError};
@@ -41,6 +41,15 @@ pub enum StartError {
         /// The latest entry.
         entry: EntryId,
     },
+    /// The log is damaged, and no other member has what is missing.
+    #[error(
+        "start: the entry at index {index} is damaged, and no other member of the cluster could send it again (put back \
+         exactly this folder as it last was, or found a new cluster from an export)"
+    )]
+    NobodyToMend {
+        /// First entry that is damaged or missing.
+        index: LogIndex,
+    },
     /// The newest snapshot cannot be loaded.
     #[error("snapshot {last} cannot be loaded into the state machine")]
     Restore {
@@ -60,6 +69,15 @@ fn term_text(term: Option<Term>) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProposeError {
+    /// Not applied: this node is handing its leadership over. Try again a little later, there or here.
+    #[error("propose: leadership is being handed over to node {to}")]
+    HandingOver {
+        /// To whom.
+        to: NodeId,
+    },
+    /// Not applied: the members cannot be changed so, or not now.
+    #[error("change of members: {0}")]
+    Change(#[source] ChangeError),
     /// Not applied: this node does not lead. Ask `leader`, or any other node while there is none.
     #[error("propose: not the leader (leader: {})", leader_text(*.leader))]
     NotLeader {
@@ -130,6 +148,12 @@ pub enum ReadError {
         /// Who leads, as far as this node knows.
         leader: Option<NodeId>,
     },
+    /// The leader did not confirm in time that it still leads. Try again.
+    #[error("read: no answer from the leader (node {leader}) within an election timeout")]
+    Unconfirmed {
+        /// Who was asked.
+        leader: NodeId,
+    },
     /// Too many reads wait, for a quorum or for applying. Try again a little later.
     #[error("read: busy ({waiting} reads wait)")]
     Busy {
@@ -141,7 +165,40 @@ pub enum ReadError {
     Stopped,
 }
 
-fn leader_text(leader: Option<NodeId>) -> String {
+/// Why leadership was not handed over. Nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransferError {
+    /// This node does not lead. Ask `leader`.
+    #[error("transfer: not the leader (leader: {})", leader_text(*.leader))]
+    NotLeader {
+        /// Who leads, as far as this node knows.
+        leader: Option<NodeId>,
+    },
+    /// The chosen node cannot lead: it is no voter.
+    #[error("transfer: node {to} is no voter of the configuration in force")]
+    NotVoter {
+        /// The chosen node.
+        to: NodeId,
+    },
+    /// The chosen node leads already: this one.
+    #[error("transfer: this node, {id}, leads already")]
+    LeadsAlready {
+        /// This node.
+        id: NodeId,
+    },
+    /// There is no other voter that was heard from lately.
+    #[error("transfer: no other voter was heard from within an election timeout")]
+    Nobody,
+    /// One transfer at a time.
+    #[error("transfer: leadership is being handed over to node {to} already")]
+    InProgress {
+        /// To whom.
+        to: NodeId,
+    },
+}
+
+pub(crate) fn leader_text(leader: Option<NodeId>) -> String {
     leader.map_or_else(|| "unknown".to_owned(), |id| id.to_string())
 }
 

@@ -1,8 +1,8 @@
 //! All that can happen to a node's consensus.
 
 use crate::block::{Block, BlockBuilder};
-use crate::configuration::Configuration;
-use crate::message::Message;
+use crate::configuration::{Configuration, MemberChange};
+use crate::message::{Message, ReadProof};
 use crate::snapshot::{SnapshotInfo, SnapshotMeta, SnapshotOffer};
 use crate::storage::ReadFailure;
 use crate::transport::TransferId;
@@ -36,6 +36,22 @@ pub enum Input {
     Read {
         /// Names the read.
         ticket: Ticket,
+        /// How a leader proves that it still leads.
+        proof: ReadProof,
+    },
+    /// Change the members; answered like a proposal of one entry, the first configuration of the change.
+    ChangeMembers {
+        /// Names the change.
+        ticket: Ticket,
+        /// What is wished.
+        changes: Vec<MemberChange>,
+    },
+    /// Hand leadership over; answered by [`Effect::TransferBegun`](crate::Effect::TransferBegun).
+    TransferLeadership {
+        /// Names the wish.
+        ticket: Ticket,
+        /// To whom; `None`: to whoever is closest behind.
+        to: Option<NodeId>,
     },
     /// Found a cluster with this first configuration; answered like a proposal.
     Initialize {
@@ -48,6 +64,8 @@ pub enum Input {
     Greeted(ClusterId),
     /// All writes up to this one are durable.
     Durable(WriteId),
+    /// The log's disk is full, or is not any more. Writes wait meanwhile; none is lost.
+    DiskFull(bool),
     /// Answer to an [`Effect::Read`](crate::Effect::Read).
     LogRead {
         /// The request's id.

@@ -24,6 +24,10 @@ pub enum Message {
     HeartbeatResponse(HeartbeatResponse),
     /// A leader asks its successor to campaign at once. `[Ongaro §3.10]`
     TimeoutNow(TimeoutNow),
+    /// A follower asks its leader up to where it must have applied to serve its readers. `[Ongaro §6.4]`
+    ReadIndex(ReadIndex),
+    /// Its answer.
+    ReadIndexResponse(ReadIndexResponse),
 }
 
 impl Message {
@@ -38,6 +42,8 @@ impl Message {
             Self::Heartbeat(message) => message.term,
             Self::HeartbeatResponse(message) => message.term,
             Self::TimeoutNow(message) => message.term,
+            Self::ReadIndex(message) => message.term,
+            Self::ReadIndexResponse(message) => message.term,
         }
     }
 }
@@ -174,4 +180,40 @@ pub struct HeartbeatResponse {
 pub struct TimeoutNow {
     /// The leader's term.
     pub term: Term,
+}
+
+/// How a leader proves that it still leads when it serves a linearizable read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum ReadProof {
+    /// By asking a quorum. `[Ongaro §6.4]`
+    #[default]
+    Quorum,
+    /// By its lease, if it has one ([`Options::lease`](crate::Options::lease)); else by asking a quorum.
+    /// `[Ongaro §6.4.1]`
+    Lease,
+}
+
+/// Reads that arrived at a follower, all of one loop turn at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ReadIndex {
+    /// The follower's term: a leader of another one does not answer.
+    pub term: Term,
+    /// The follower's name for these reads; never used twice, restarts included.
+    pub request: u64,
+    /// How the leader may prove that it still leads.
+    pub proof: ReadProof,
+}
+
+/// Answer to [`ReadIndex`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ReadIndexResponse {
+    /// The leader's term.
+    pub term: Term,
+    /// Echo.
+    pub request: u64,
+    /// What must be applied; `None`: the leader cannot take the read now, or ceased to lead.
+    pub index: Option<LogIndex>,
 }

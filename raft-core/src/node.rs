@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 pub use clock::Clock;
-pub use handle::{Command, Consistency, NodeHandle, NodeStatus, Observation};
+pub use handle::{Command, Consistency, HandOverError, NodeHandle, NodeStatus, Observation};
 
 use crate::driver::{Driver, Parts};
 use crate::error::{Halt, StartError};

@@ -10,6 +10,8 @@ pub struct Options {
     pub election_timeout: Duration,
     /// A leader is heard from at least this often. Several must fit into `election_timeout`.
     pub heartbeat_interval: Duration,
+    /// Lets a leader serve reads by its lease, without asking anybody. `None` (the default): it always asks.
+    pub lease: Option<Lease>,
     /// An AppendEntries carries blocks up to about this many encoded bytes (always at least one block).
     pub max_message_bytes: usize,
     /// The longest command, in bytes; a longer one is refused before it enters a log. The transport must carry messages
@@ -29,11 +31,27 @@ pub struct Options {
     pub retained_entries: u64,
 }
 
+/// What lease reads rest on, besides the protocol: clocks that run at nearly the same rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// How much faster than any other a member's clock may run, in thousandths; below 1000. Clocks that drift further
+    /// apart, or jump, make lease reads stale; nothing else depends on it.
+    pub max_drift_permille: u32,
+}
+
+impl Lease {
+    /// How long after sending a message that a quorum has answered a leader may rely on being the only one.
+    pub(crate) fn lasts(self, election_timeout: Duration) -> Duration {
+        election_timeout * 1000u32.saturating_sub(self.max_drift_permille) / 1000
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             election_timeout: Duration::from_millis(500),
             heartbeat_interval: Duration::from_millis(100),
+            lease: None,
             max_message_bytes: 1 << 20,
             max_entry_bytes: 8 << 20,
             max_inflight_messages: 64,
@@ -55,6 +73,12 @@ pub enum OptionsError {
     Zero {
         /// The option.
         option: &'static str,
+    },
+    /// A lease that never begins.
+    #[error("option lease: a drift of {found} thousandths (expected below 1000)")]
+    Lease {
+        /// `max_drift_permille`.
+        found: u32,
     },
     /// Followers would campaign against a healthy leader.
     #[error("heartbeat_interval is {heartbeat:?} (expected at most half of election_timeout, {election:?})")]
@@ -87,6 +111,9 @@ impl Options {
         if heartbeat.is_zero() || heartbeat.saturating_mul(2) > election {
             return Err(OptionsError::Heartbeat { heartbeat, election });
         }
-        Ok(())
+        match self.lease {
+            Some(Lease { max_drift_permille: found @ 1000.. }) => Err(OptionsError::Lease { found }),
+            _ => Ok(()),
+        }
     }
 }

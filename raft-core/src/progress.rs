@@ -1,6 +1,6 @@
 //! What a leader knows about one peer: how far it matches, what to send next, what is on its way.
 //!
-//! Invariant (progress): `match_index < next_index`. `match_index` only rises within a term, and only by an
+//! Invariant (progress): `match_index < next_index`, but while the peer mends a hole in its log. `match_index` only rises within a term, and only by an
 //! acknowledgement of that term; in `Replicate`, `next_index` runs ahead of it by what is in flight.
 
 use std::collections::VecDeque;
@@ -20,10 +20,22 @@ pub(crate) struct Progress {
     pub(crate) heard_at: Time,
     /// Newest read round it has answered.
     pub(crate) read_seq: u64,
+    /// When the newest message was sent that it has answered, by the leader's clock.
+    pub(crate) answered_at: Time,
+    /// A learner's way to becoming a voter.
+    pub(crate) catch_up: Option<CatchUp>,
     /// It denies having what it has acknowledged: a disk that lies, or a folder put back from an old copy.
     pub(crate) lost_acknowledged: bool,
     /// A read of the log for this peer is under way.
     pub(crate) fetching: Option<u64>,
+}
+
+/// One round of catching up: when the peer has what the log held as the round began, a short round shows that it keeps
+/// pace. `[Ongaro §4.2.1]`
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CatchUp {
+    pub(crate) target: LogIndex,
+    pub(crate) began: Time,
 }
 
 /// How the peer is fed.
@@ -52,6 +64,8 @@ impl Progress {
             state: ProgressState::Probe { retry_at: None },
             heard_at: now,
             read_seq: 0,
+            answered_at: Time::ZERO,
+            catch_up: None,
             lost_acknowledged: false,
             fetching: None,
         }

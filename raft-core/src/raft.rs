@@ -11,10 +11,13 @@ mod apply;
 mod election;
 mod follower;
 mod leader;
+mod membership;
+mod reading;
 mod replication;
 mod role;
 mod snapshots;
 mod status;
+mod transfer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,10 +30,11 @@ use crate::block::{Block, EntryKind};
 use crate::cache::Cache;
 use crate::configuration::Configuration;
 use crate::configurations::Configurations;
+use crate::damage::Damage;
 use crate::effect::Effect;
-use crate::error::{Halt, ProposeError, ReadError, StartError};
+use crate::error::{Halt, ProposeError, StartError};
 use crate::held::Held;
-use crate::input::{Input, Ticket};
+use crate::input::Input;
 use crate::message::Message;
 use crate::options::Options;
 use crate::rng::Rng;
@@ -57,6 +61,7 @@ pub struct Raft {
     terms: LogTerms,
     cache: Cache,
     writes: Writes,
+    damage: Damage,
     held: Held,
     configurations: Configurations,
     commit_index: LogIndex,
@@ -64,6 +69,10 @@ pub struct Raft {
     /// Reads of the log that are under way, by request id.
     fetches: BTreeMap<u64, Fetch>,
     next_fetch: u64,
+    /// Name of the next request for reads to a leader.
+    next_request: u64,
+    /// The log's disk takes no more for now.
+    disk_is_full: bool,
     snapshot: SnapshotMeta,
     installing: Option<Installing>,
     /// When to campaign, unless a leader is heard from before; unused while leading.
@@ -104,13 +113,17 @@ impl Raft {
         // Whoever has ever been in a term may have promised its leader silence just before the crash. The promise is
         // kept as if it had been made now.
         let leader_contact = (hard_state.current_term > Term(0)).then_some(now);
+        let mut rng = Rng::new(Rng::new(seed).next_u64() ^ id.get());
         let mut raft = Self {
             id,
-            rng: Rng::new(Rng::new(seed).next_u64() ^ id.get()),
+            next_request: rng.next_u64(),
+            disk_is_full: false,
+            rng,
             now,
             hard_state,
             role: Role::Follower(Follower::new(None)),
             writes: Writes::new(hard_state, terms.last().index),
+            damage: Damage::new(recovered.damaged, recovered.floor),
             terms,
             cache: Cache::default(),
             held: Held::default(),
@@ -129,6 +142,10 @@ impl Raft {
         };
         if !raft.is_lone_voter() {
             raft.reset_election_deadline();
+        } else if !raft.damage.is_whole(raft.terms.last()) {
+            let last = raft.terms.last();
+            let index = raft.damage.first_hole(last).unwrap_or(last.index.next());
+            return Err(StartError::NobodyToMend { index });
         }
         Ok(raft)
     }
@@ -148,13 +165,19 @@ impl Raft {
                 let outcome = self.propose(entries);
                 self.effects.push(Effect::Proposed { ticket, outcome });
             }
-            Input::Read { ticket } => self.read(ticket),
+            Input::Read { ticket, proof } => self.read(ticket, proof),
+            Input::ChangeMembers { ticket, changes } => {
+                let outcome = self.change_members(&changes);
+                self.effects.push(Effect::Proposed { ticket, outcome });
+            }
+            Input::TransferLeadership { ticket, to } => self.transfer_leadership(ticket, to),
             Input::Initialize { ticket, configuration } => {
                 let outcome = self.initialize(configuration);
                 self.effects.push(Effect::Proposed { ticket, outcome });
             }
             Input::Greeted(cluster_id) => self.on_greeted(cluster_id),
             Input::Durable(id) => self.on_durable(id),
+            Input::DiskFull(is_full) => self.disk_is_full = is_full,
             Input::LogRead { id, answer } => self.on_log_read(id, answer),
             Input::Applied(index) => self.applying.applied(index),
             Input::Unreachable(peer) => self.on_unreachable(peer),
@@ -180,13 +203,20 @@ impl Raft {
     }
 
     fn settle(&mut self) {
+        if matches!(self.role, Role::Leader(_)) {
+            self.advance_commit();
+            self.advance_configuration();
+        }
         let last = self.terms.last().index;
-        if let Some(write) = self.writes.take(last) {
+        if let Some(write) = self.writes.take(last, self.now) {
             self.effects.push(Effect::Write(write));
         }
         match &self.role {
             Role::Leader(_) => self.settle_leader(),
-            Role::Follower(_) => self.acknowledge(),
+            Role::Follower(_) => {
+                self.acknowledge();
+                self.forward_reads();
+            }
             Role::PreCandidate(_) | Role::Candidate(_) => {}
         }
         self.emit_applies();
@@ -198,7 +228,11 @@ impl Raft {
     pub fn next_deadline(&self) -> Time {
         match &self.role {
             Role::Leader(leader) => leader.heartbeat_at,
-            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => self.election_deadline,
+            Role::Follower(follower) => {
+                let forwarded = follower.forwarded.oldest().map(|at| at + self.options.election_timeout);
+                forwarded.map_or(self.election_deadline, |at| at.min(self.election_deadline))
+            }
+            Role::PreCandidate(_) | Role::Candidate(_) => self.election_deadline,
         }
     }
 
@@ -206,6 +240,7 @@ impl Raft {
         match &self.role {
             Role::Leader(_) => self.tick_leader(),
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
+                self.expire_forwarded_reads();
                 if self.now >= self.election_deadline {
                     self.election_timeout();
                 }
@@ -227,6 +262,8 @@ impl Raft {
             Message::Heartbeat(heartbeat) => self.on_heartbeat(from, heartbeat),
             Message::HeartbeatResponse(response) => self.on_heartbeat_response(from, response),
             Message::TimeoutNow(request) => self.on_timeout_now(from, request.term),
+            Message::ReadIndex(request) => self.on_read_index(from, request),
+            Message::ReadIndexResponse(response) => self.on_read_index_response(from, response),
         }
     }
 
@@ -268,6 +305,10 @@ impl Raft {
             return;
         }
         let writes = &self.writes;
+        if self.damage.filled(|id| writes.is_durable(id)) {
+            self.report_hole();
+        }
+        let writes = &self.writes;
         for (to, message) in self.held.release(self.hard_state.current_term, |id| writes.is_durable(id)) {
             self.effects.push(Effect::Send { to, message });
         }
@@ -293,7 +334,7 @@ impl Raft {
         for entry in block.entries().filter(|entry| entry.kind == EntryKind::Configuration) {
             let configuration = Configuration::decode(entry.payload)
                 .map_err(|source| Halt::Configuration { id: entry.id, source })?;
-            self.configurations.push(entry.id.index, Arc::new(configuration));
+            self.configurations.insert(entry.id.index, Arc::new(configuration));
         }
         Ok(())
     }
@@ -305,10 +346,6 @@ impl Raft {
 
     fn send(&mut self, to: NodeId, message: Message) {
         self.effects.push(Effect::Send { to, message });
-    }
-
-    fn refuse_read(&mut self, ticket: Ticket, error: ReadError) {
-        self.effects.push(Effect::ReadReady { ticket, outcome: Err(error) });
     }
 
     fn is_lone_voter(&self) -> bool {
@@ -359,6 +396,13 @@ impl Raft {
     #[must_use]
     pub fn configuration(&self) -> Option<&Arc<Configuration>> {
         self.configurations.latest()
+    }
+
+    /// Whom to keep connections to: the members of the configuration in force, and those that leave with it until that is
+    /// agreed on.
+    #[must_use]
+    pub fn configuration_to_reach(&self) -> Option<&Arc<Configuration>> {
+        self.configurations.to_reach(self.commit_index)
     }
 
     /// What a snapshot of the state after `applied` stands for. `applied` must not lie before the newest snapshot.

@@ -10,12 +10,26 @@
 use std::collections::VecDeque;
 
 use crate::input::Ticket;
-use crate::types::LogIndex;
+use crate::types::{LogIndex, NodeId};
+
+/// Who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// This node's application.
+    Local(Ticket),
+    /// A follower, for its own readers.
+    Follower {
+        /// The follower.
+        id: NodeId,
+        /// Its name for them.
+        request: u64,
+    },
+}
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reads {
-    parked: Vec<Ticket>,
+    parked: Vec<Reader>,
     waiting: VecDeque<Waiting>,
     /// The newest round that has begun.
     round: u64,
@@ -25,7 +39,7 @@ pub(crate) struct Reads {
 
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
-    ticket: Ticket,
+    reader: Reader,
     round: u64,
     index: LogIndex,
 }
@@ -41,17 +55,17 @@ impl Reads {
     }
 
     /// Takes a read; `commit_index` is `None` until an entry of the own term is committed.
-    pub(crate) fn push(&mut self, ticket: Ticket, commit_index: Option<LogIndex>) {
+    pub(crate) fn push(&mut self, reader: Reader, commit_index: Option<LogIndex>) {
         match commit_index {
-            Some(index) => self.waiting.push_back(Waiting { ticket, round: self.round + 1, index }),
-            None => self.parked.push(ticket),
+            Some(index) => self.waiting.push_back(Waiting { reader, round: self.round + 1, index }),
+            None => self.parked.push(reader),
         }
     }
 
     /// An entry of the own term is committed: parked reads get their index.
     pub(crate) fn unpark(&mut self, commit_index: LogIndex) {
-        for ticket in std::mem::take(&mut self.parked) {
-            self.push(ticket, Some(commit_index));
+        for reader in std::mem::take(&mut self.parked) {
+            self.push(reader, Some(commit_index));
         }
     }
 
@@ -64,15 +78,15 @@ impl Reads {
     }
 
     /// A quorum has answered `round`: gives back the reads that this proves, in order.
-    pub(crate) fn confirm(&mut self, round: u64) -> impl Iterator<Item = (Ticket, LogIndex)> {
+    pub(crate) fn confirm(&mut self, round: u64) -> impl Iterator<Item = (Reader, LogIndex)> {
         self.confirmed = self.confirmed.max(round.min(self.round));
         let proven = self.waiting.partition_point(|read| read.round <= self.confirmed);
-        self.waiting.drain(..proven).map(|read| (read.ticket, read.index))
+        self.waiting.drain(..proven).map(|read| (read.reader, read.index))
     }
 
     /// All reads, proven or not, for refusing them.
-    pub(crate) fn into_tickets(self) -> impl Iterator<Item = Ticket> {
-        self.parked.into_iter().chain(self.waiting.into_iter().map(|read| read.ticket))
+    pub(crate) fn into_readers(self) -> impl Iterator<Item = Reader> {
+        self.parked.into_iter().chain(self.waiting.into_iter().map(|read| read.reader))
     }
 }
 
@@ -80,16 +94,24 @@ impl Reads {
 mod tests {
     use super::*;
 
+    const fn read(number: u64) -> Reader {
+        Reader::Local(Ticket(number))
+    }
+
     fn confirmed(reads: &mut Reads, round: u64) -> Vec<(u64, u64)> {
-        reads.confirm(round).map(|(ticket, index)| (ticket.0, index.0)).collect()
+        let number = |reader| match reader {
+            Reader::Local(Ticket(number)) => number,
+            Reader::Follower { request, .. } => request,
+        };
+        reads.confirm(round).map(|(reader, index)| (number(reader), index.0)).collect()
     }
 
     #[test]
     fn a_read_is_proven_only_by_a_round_that_began_after_it() {
         let mut reads = Reads::default();
-        reads.push(Ticket(1), Some(LogIndex(5)));
+        reads.push(read(1), Some(LogIndex(5)));
         assert!(reads.begin_round());
-        reads.push(Ticket(2), Some(LogIndex(6)));
+        reads.push(read(2), Some(LogIndex(6)));
         assert!(!reads.begin_round(), "one round at a time");
         assert_eq!(confirmed(&mut reads, 1), [(1, 5)]);
         assert!(reads.begin_round());
@@ -101,7 +123,7 @@ mod tests {
     #[test]
     fn an_answer_to_a_round_that_never_began_proves_nothing() {
         let mut reads = Reads::default();
-        reads.push(Ticket(1), Some(LogIndex(5)));
+        reads.push(read(1), Some(LogIndex(5)));
         assert_eq!(confirmed(&mut reads, 99), []);
         assert!(reads.begin_round());
         assert_eq!(confirmed(&mut reads, 1), [(1, 5)]);
@@ -110,7 +132,7 @@ mod tests {
     #[test]
     fn a_parked_read_gets_the_commit_index_of_the_own_term() {
         let mut reads = Reads::default();
-        reads.push(Ticket(1), None);
+        reads.push(read(1), None);
         assert!(!reads.begin_round());
         reads.unpark(LogIndex(8));
         assert!(reads.begin_round());

@@ -31,6 +31,8 @@ pub struct Write {
     pub truncate_from: Option<LogIndex>,
     /// Contiguous entries that follow what is there then.
     pub append: Vec<Block>,
+    /// Entries that take the place of damaged ones of the same index and term; nothing else changes.
+    pub fill: Vec<Block>,
 }
 
 /// Asks for entries that are no longer in memory.
@@ -76,6 +78,8 @@ pub enum LogEvent {
         /// Entries, or why not.
         answer: Result<Vec<Block>, ReadFailure>,
     },
+    /// The disk is full, or is not any more: writes wait meanwhile, in order, and none is lost. Reported at each change.
+    Full(bool),
     /// The log is poisoned: no further write will ever be reported durable. Stop the node.
     Failed(StoreError),
 }
@@ -98,6 +102,22 @@ pub struct Recovered {
     pub runs: Vec<TermRun>,
     /// Configuration entries after `base`, ascending.
     pub configurations: Vec<(LogIndex, Configuration)>,
+    /// Entries after `base` whose index and term are known, but whose bytes are damaged; ascending.
+    pub damaged: Vec<LogIndex>,
+    /// What this node may have acknowledged.
+    pub floor: VoteFloor,
+}
+
+/// The last entry that a node may ever have acknowledged: others may count on it, so its vote goes to nobody who lacks it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum VoteFloor {
+    /// The last entry of its log; of a log without damage always.
+    #[default]
+    LastEntry,
+    /// This one: damage has swallowed the end of the log.
+    Entry(EntryId),
+    /// Nobody knows: this node must not vote.
+    Unknown,
 }
 
 /// The log, and the term and vote beside it.
@@ -107,6 +127,8 @@ pub struct Recovered {
 ///   and never names a write whose bytes, or those of any write before it, could be lost by a power cut. One sync may
 ///   cover many writes.
 /// * **Within a write** the hard state is durable before any entry of the write can survive a crash.
+/// * **Fills** replace the bytes of entries that were reported damaged, and change nothing else. A store that cannot mend
+///   itself fails instead.
 /// * **Crash.** After a crash at any moment, opening finds every durable write, and of later ones only what amounts to
 ///   a prefix of the queue (the last one in part: its hard state without its entries, or its first entries only).
 /// * **Errors.** A failed write or sync poisons the store: it reports [`LogEvent::Failed`] once, nothing durable after

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 
 use crate::block::Block;
 use crate::storage::Write;
+use crate::time::Time;
 use crate::types::{EntryId, HardState, LogIndex, WriteId};
 
 /// See the module.
@@ -32,6 +33,7 @@ pub(crate) struct Writes {
 #[derive(Clone, Debug)]
 struct Pending {
     id: WriteId,
+    submitted_at: Time,
     hard_state: Option<HardState>,
     /// As `open_cut`, for this write.
     cut: Option<LogIndex>,
@@ -71,6 +73,16 @@ impl Writes {
         self.open().append.push(block);
     }
 
+    /// Replaces damaged entries that are in the log by identity.
+    pub(crate) fn fill(&mut self, block: Block) {
+        self.open().fill.push(block);
+    }
+
+    /// The write that the next change goes into.
+    pub(crate) const fn open_id(&self) -> WriteId {
+        self.last_closed.next()
+    }
+
     /// Forgets `from` and what follows.
     pub(crate) fn truncate(&mut self, from: LogIndex) {
         let open = self.open();
@@ -95,6 +107,7 @@ impl Writes {
     pub(crate) fn reset(&mut self, base: EntryId) {
         let open = self.open();
         open.append.clear();
+        open.fill.clear();
         open.truncate_from = None;
         open.reset = Some(base);
         self.cut(LogIndex::ZERO);
@@ -105,12 +118,13 @@ impl Writes {
         self.durable_last = self.durable_last.min(keeps);
     }
 
-    /// Closes the open write; `last` is the last entry of the log in memory.
-    pub(crate) fn take(&mut self, last: LogIndex) -> Option<Write> {
+    /// Closes the open write, now; `last` is the last entry of the log in memory.
+    pub(crate) fn take(&mut self, last: LogIndex, now: Time) -> Option<Write> {
         let write = self.open.take()?;
         let touches_log = write.reset.is_some() || write.truncate_from.is_some() || !write.append.is_empty();
         self.pending.push_back(Pending {
             id: write.id,
+            submitted_at: now,
             hard_state: write.hard_state,
             cut: self.open_cut.take(),
             last: touches_log.then_some(last),
@@ -147,6 +161,11 @@ impl Writes {
     /// The write that carries the newest hard state.
     pub(crate) const fn hard_state_write(&self) -> WriteId {
         self.hard_state_write
+    }
+
+    /// When the oldest write that is not durable was handed out.
+    pub(crate) fn oldest_pending(&self) -> Option<Time> {
+        self.pending.front().map(|write| write.submitted_at)
     }
 
     /// Whether `id` and all before it are durable.

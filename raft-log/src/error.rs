@@ -270,6 +270,14 @@ pub enum WriteError {
         /// The entry before the first one in the log.
         base: EntryId,
     },
+    /// An entry that was found damaged would have to be replaced in place, which this version of the log cannot do.
+    #[error(
+        "entry {index} is damaged and cannot be mended in place: replace this node by one with an empty data folder"
+    )]
+    CannotMend {
+        /// First entry to replace.
+        index: LogIndex,
+    },
     /// A thread of the log panicked.
     #[error("thread {thread} panicked: {message}")]
     Panicked {

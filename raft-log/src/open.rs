@@ -112,6 +112,8 @@ pub fn open<F: Fs>(
         last: writer.span.last(),
         runs: writer.span.runs().to_vec(),
         configurations,
+        // Damage to what may have been acknowledged is refused above.
+        ..Recovered::default()
     };
     Ok((SegmentedLog::new(writer, node_id, sink, lock), Opened { node_id, recovered, report }))
 }

@@ -56,6 +56,9 @@ impl<F: Fs> Writer<F> {
 
     /// Adds a write to the group.
     pub(crate) fn add(&mut self, write: Write) -> Result<(), WriteError> {
+        if let Some(fill) = write.fill.first() {
+            return Err(WriteError::CannotMend { index: fill.first_index() });
+        }
         if let Some(state) = write.hard_state.filter(|&state| state != self.hard_state()) {
             self.group.hard_state = Some(state);
         }

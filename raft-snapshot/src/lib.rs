@@ -92,6 +92,7 @@ mod folder;
 mod format;
 mod inbox;
 mod layout;
+mod look;
 mod name;
 mod options;
 mod page;
@@ -108,6 +109,7 @@ mod writer;
 
 pub use error::{FsError, JobError, OpenError, OptionsError, SyncFailedBefore, TransferError};
 pub use flaw::{FileError, Flaw, Part};
+pub use look::Looked;
 pub use options::{MAX_CHUNK_BYTES, Options};
 pub use recovery::{Damaged, OpenReport};
 pub use store::SnapshotFiles;

@@ -65,10 +65,23 @@ pub(crate) struct Opened<F: Fs> {
     pub(crate) report: OpenReport,
 }
 
+/// What is in a locked folder; nothing of it is changed yet.
+pub(crate) struct Seen<F: Fs> {
+    folder: Folder<F>,
+    names: Vec<Name>,
+    pub(crate) latest: Option<Verified<F::File>>,
+    published: Vec<EntryId>,
+    pub(crate) damaged: Vec<FileError>,
+}
+
 /// Opens `dir`, making it if needed.
 pub(crate) fn open<F: Fs>(dir: &Path, fs: F, options: &Options) -> Result<Opened<F>, OpenError> {
     options.check()?;
-    let folder = Folder::open(fs, dir)?;
+    Ok(look(Folder::open(fs, dir)?, options)?.tidied())
+}
+
+/// Reads snapshots from the newest one on, until one is whole.
+pub(crate) fn look<F: Fs>(folder: Folder<F>, options: &Options) -> Result<Seen<F>, OpenError> {
     let names = folder.names()?;
     let mut published: Vec<_> = names.iter().filter_map(snapshot).collect();
     published.sort_unstable_by_key(|last| last.index);
@@ -86,11 +99,19 @@ pub(crate) fn open<F: Fs>(dir: &Path, fs: F, options: &Options) -> Result<Opened
             }
         }
     }
-    let mut report =
-        OpenReport { latest: latest.as_ref().map(|snapshot| snapshot.info.clone()), ..OpenReport::default() };
-    report.set_aside(&folder, damaged);
-    report.remove_leftovers(&folder, &names, published.last().copied().unwrap_or_default());
-    Ok(Opened { folder, latest, published, report })
+    Ok(Seen { folder, names, latest, published, damaged })
+}
+
+impl<F: Fs> Seen<F> {
+    /// The folder with what is damaged set aside and what is of no use removed.
+    pub(crate) fn tidied(self) -> Opened<F> {
+        let Self { folder, names, latest, published, damaged } = self;
+        let believed = latest.as_ref().map(|snapshot| snapshot.info.clone());
+        let mut report = OpenReport { latest: believed, ..OpenReport::default() };
+        report.set_aside(&folder, damaged);
+        report.remove_leftovers(&folder, &names, published.last().copied().unwrap_or_default());
+        Opened { folder, latest, published, report }
+    }
 }
 
 const fn snapshot(name: &Name) -> Option<EntryId> {

@@ -13,6 +13,7 @@ use raft_core::storage::{Sink, SnapshotEvent, SnapshotStore};
 use raft_core::types::EntryId;
 
 use crate::error::{JobError, OpenError};
+use crate::look::Looked;
 use crate::options::Options;
 use crate::recovery::{self, OpenReport, Opened};
 use crate::shared::Shared;
@@ -42,11 +43,28 @@ impl<F: Fs> SnapshotFiles<F> {
         options: Options,
         events: Sink<SnapshotEvent>,
     ) -> Result<(Self, OpenReport), OpenError> {
-        let Opened { folder, latest, published, report } = recovery::open(dir, fs, &options)?;
+        Ok(Self::from_opened(recovery::open(dir, fs, &options)?, options, events))
+    }
+
+    /// The first half of [`open`](Self::open): reads and verifies, and changes nothing. For whoever opens more than
+    /// snapshots and must leave all of it as it was if some of it cannot be used.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn look(dir: &Path, fs: F, options: Options) -> Result<Looked<F>, OpenError> {
+        Looked::at(dir, fs, options)
+    }
+
+    pub(crate) fn from_opened(
+        opened: Opened<F>,
+        options: Options,
+        events: Sink<SnapshotEvent>,
+    ) -> (Self, OpenReport) {
+        let Opened { folder, latest, published, report } = opened;
         let shared = Arc::new(Shared::new(folder, options, latest));
         let closing = Arc::new(AtomicBool::new(false));
         let worker = Worker { shared: Arc::clone(&shared), events, closing, published };
-        Ok((Self { shared, worker, jobs: VecDeque::new() }, report))
+        (Self { shared, worker, jobs: VecDeque::new() }, report)
     }
 
     /// Does the job that waits longest; false if there was none. Its event is out when this returns.

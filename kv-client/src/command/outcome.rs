@@ -64,8 +64,8 @@ pub enum Outcome {
         /// The lease asked for.
         lease: u64,
     },
-    /// 10: The session was never opened, or is closed. Not applied by this entry; whether an earlier copy of the
-    /// request was applied cannot be told any more.
+    /// 10: The session was never opened, is closed, or was idle longest when there were too many. Not applied by
+    /// this entry; whether an earlier copy of the request was applied cannot be told any more.
     SessionUnknown {
         /// The session asked for.
         session: u64,
@@ -75,12 +75,7 @@ pub enum Outcome {
         /// The session's lowest unacknowledged sequence.
         lowest: u64,
     },
-    /// 12: As many sessions are open as there may be; none was opened.
-    SessionLimit {
-        /// How many may be open.
-        most: u64,
-    },
-    /// 13: The entry is no command. Not applied; the program that proposed it has a bug.
+    /// 12: The entry is no command. Not applied; the program that proposed it has a bug.
     Malformed,
 }
 
@@ -104,8 +99,7 @@ impl Outcome {
             Self::LeaseUnknown { lease } => (9, lease, 0),
             Self::SessionUnknown { session } => (10, session, 0),
             Self::SequenceStale { lowest } => (11, lowest, 0),
-            Self::SessionLimit { most } => (12, most, 0),
-            Self::Malformed => (13, 0, 0),
+            Self::Malformed => (12, 0, 0),
         };
         let mut bytes = [0; Self::BYTES];
         bytes[0] = code;
@@ -130,8 +124,7 @@ impl Outcome {
             (9, lease, 0) => Self::LeaseUnknown { lease },
             (10, session, 0) => Self::SessionUnknown { session },
             (11, lowest, 0) => Self::SequenceStale { lowest },
-            (12, most, 0) => Self::SessionLimit { most },
-            (13, 0, 0) => Self::Malformed,
+            (12, 0, 0) => Self::Malformed,
             _ => return None,
         })
     }

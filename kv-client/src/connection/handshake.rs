@@ -1,7 +1,8 @@
-//! Preamble and hellos.
+//! Preambles and hellos.
 
 use bytes::BytesMut;
 use raft_net::frame::{FrameDecoder, WriteBuffer};
+use raft_net::preamble::{PREAMBLE_BYTES, Preamble};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::FRAME_LIMITS;
@@ -24,6 +25,9 @@ pub(super) async fn greet(
     stream.write_all_buf(&mut out).await.map_err(Problem::broken)?;
     stream.flush().await.map_err(Problem::broken)?;
 
+    let mut preamble = [0; PREAMBLE_BYTES];
+    stream.read_exact(&mut preamble).await.map_err(Problem::ended)?;
+    Preamble::Client.check(preamble).map_err(Problem::Preamble)?;
     let mut incoming = Incoming { decoder: FrameDecoder::new(FRAME_LIMITS), buffer: BytesMut::new() };
     loop {
         if let Some(frame) = incoming.next_frame()? {

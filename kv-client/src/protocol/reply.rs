@@ -70,14 +70,14 @@ pub struct Leader {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// Ask the leader.
+    /// Another node leads: ask that one.
     #[error("not applied: this node is not the leader{}", Hint(leader.as_ref()))]
     NotLeader {
-        /// Where it is, if the node knows.
+        /// Where it is; `None` if the node knows of a leader, but not (or no more) where clients reach it.
         leader: Option<Leader>,
     },
-    /// No leader was found within the deadline: fewer than a majority of the voters reach each other.
-    #[error("not applied: no leader within the deadline (is a majority of the voters up?)")]
+    /// The node knows of no leader: there is an election, or no majority of the voters reach each other.
+    #[error("not applied: this node knows of no leader (is a majority of the voters up?)")]
     NoLeader,
     /// The node has as much work as it may queue.
     #[error("not applied: the node is busy; try again later")]
@@ -122,6 +122,13 @@ pub enum Reason {
     /// The node is stopping.
     #[error("the node is stopping")]
     Stopping,
+    /// The node belongs to no cluster: it is waiting to be let in, or its data folder was wiped. What it holds is
+    /// empty, and says nothing about any cluster's state.
+    #[error("the node belongs to no cluster, so it has no state to read: ask a member (see kvctl status)")]
+    NoCluster,
+    /// The node has started and applied nothing yet, not even what it had applied before.
+    #[error("the node has applied nothing since it started: ask another, or again when it has a leader")]
+    NothingApplied,
 }
 
 /// What is wrong with a request.
@@ -146,7 +153,7 @@ impl fmt::Display for Hint<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(leader) => write!(f, " (that is {:016x} at {})", leader.id, leader.client_address),
-            None => f.write_str(" and knows of none"),
+            None => f.write_str(" and cannot say where clients reach it"),
         }
     }
 }

@@ -81,7 +81,7 @@ fn replies_are_laid_out_as_older_programs_wrote_them() {
     let results = [
         (Ok(Answer::Applied(Outcome::Done)), "000000"),
         (Ok(Answer::Applied(Outcome::Deleted { count: 1, more: true })), "0000010101"),
-        (Ok(Answer::Applied(Outcome::Malformed)), "00000d"),
+        (Ok(Answer::Applied(Outcome::Malformed)), "00000c"),
         (Ok(Answer::Value(None)), "000100"),
         (Ok(Answer::Value(Some(meta))), "00010102030200"),
         (Ok(Answer::Page { count: 2, more: false }), "00020200"),
@@ -94,6 +94,8 @@ fn replies_are_laid_out_as_older_programs_wrote_them() {
         (Err(Refusal::NotApplied(Reason::DeadlinePassed)), "010300"),
         (Err(Refusal::Unknown(Reason::LeadershipLost)), "010401"),
         (Err(Refusal::Unknown(Reason::Stopping)), "010402"),
+        (Err(Refusal::NotApplied(Reason::NoCluster)), "010303"),
+        (Err(Refusal::NotApplied(Reason::NothingApplied)), "010304"),
         (Err(Refusal::RevisionNotReached { wanted: 9, found: 8 }), "01050908"),
         (Err(Refusal::BadRequest(BadRequest::Command(command))), "0106000407000102"),
         (Err(Refusal::BadRequest(BadRequest::Undecodable { protocol: ProtocolRange::OURS })), "0106010101"),

@@ -196,6 +196,9 @@ impl Fake {
             return;
         }
         assert_eq!(preamble, PREAMBLE);
+        if writer.write_all(&PREAMBLE).await.is_err() {
+            return;
+        }
         let (mut decoder, mut buffer) = (FrameDecoder::new(FRAME_LIMITS), BytesMut::new());
         let mut out = WriteBuffer::new(FRAME_LIMITS);
         let (replies, mut replied) = mpsc::unbounded_channel();
@@ -310,10 +313,10 @@ impl State {
     }
 
     fn not_leader(&self) -> Refusal {
-        let leader = self
-            .leader
-            .map(|at| Leader { id: at as u64 + 1, client_address: self.nodes[at].address.clone() });
-        Refusal::NotLeader { leader }
+        self.leader.map_or(Refusal::NoLeader, |at| {
+            let leader = Leader { id: at as u64 + 1, client_address: self.nodes[at].address.clone() };
+            Refusal::NotLeader { leader: Some(leader) }
+        })
     }
 
     fn members(&self) -> Vec<Member> {

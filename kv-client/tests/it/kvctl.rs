@@ -1,12 +1,13 @@
 //! The program `kvctl`, run against a fake cluster on loopback.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use kv_client::protocol::Refusal;
 use serde_json::Value;
@@ -148,6 +149,19 @@ fn writes_print_the_number_they_make() {
 }
 
 #[test]
+fn an_increment_that_had_to_be_sent_again_counts_once() {
+    let bed = Bed::new();
+    let mut first = Some(Action::ServeAndClose);
+    bed.fake.script(move |seen| match seen.is_tagged() {
+        true => first.take().unwrap_or(Action::Serve),
+        false => Action::Serve,
+    });
+    bed.run(&["incr", "visits"]).prints("1\n");
+    assert!(bed.fake.tags().len() > 1, "it was sent again");
+    assert_eq!(bed.value(b"visits").unwrap(), b"1");
+}
+
+#[test]
 fn the_exit_code_tells_why_a_command_failed() {
     let bed = Bed::new();
     bed.run(&["put", "k", "v"]).exits_with(0);
@@ -254,6 +268,15 @@ fn status_shows_why_a_node_does_not_answer_and_fails_if_none_does() {
     assert!(down["error"].as_str().unwrap().contains("cannot connect"), "{down}");
     let run = bed.run(&["-e", &gone, "status"]).exits_with(5).says("error: no node answers");
     assert!(String::from_utf8(run.stdout).unwrap().contains("unreachable"));
+}
+
+#[test]
+fn status_fails_without_a_leader_and_shows_the_nodes_all_the_same() {
+    let bed = Bed::new();
+    bed.fake.state().leader = None;
+    let run = bed.run(&["status"]).exits_with(5).says("error: no leader");
+    let table = String::from_utf8(run.stdout).unwrap();
+    assert!(table.starts_with("NODE  ROLE") && table.lines().count() == 4, "{table}");
 }
 
 #[test]
@@ -391,19 +414,55 @@ fn bench_reports_rates_and_latencies() {
 }
 
 #[test]
-fn an_interrupt_closes_the_session() {
+fn a_signal_closes_the_session() {
+    for (signal, code, said) in [("-INT", 130, "interrupted"), ("-TERM", 143, "terminated")] {
+        let bed = Bed::new();
+        let mut kvctl = Command::new(env!("CARGO_BIN_EXE_kvctl"));
+        kvctl.args(["-e", &bed.addresses[0], "import", "-"]);
+        let mut child = kvctl.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(b"{\"key\":\"k\",\"value\":\"v\"}\n").unwrap();
+        // When the put has arrived, the import waits for more input, which never comes.
+        bed.runtime.block_on(bed.fake.wait_for(2));
+        kill(&child, signal);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(said), "{output:?}");
+        assert!(bed.fake.state().store.sessions.is_empty());
+        drop(stdin);
+    }
+}
+
+#[test]
+fn a_signal_closes_every_session_of_a_benchmark() {
     let bed = Bed::new();
     let mut kvctl = Command::new(env!("CARGO_BIN_EXE_kvctl"));
-    kvctl.args(["-e", &bed.addresses[0], "import", "-"]);
-    let mut child = kvctl.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(b"{\"key\":\"k\",\"value\":\"v\"}\n").unwrap();
-    // When the put has arrived, the import waits for more input, which never comes.
-    bed.runtime.block_on(bed.fake.wait_for(2));
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
+    kvctl.args([
+        "-e",
+        &bed.addresses[0],
+        "bench",
+        "--callers",
+        "4",
+        "--connections",
+        "4",
+        "--seconds",
+        "600",
+    ]);
+    let child = kvctl.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Until each of the sessions has been written in: then none is still being opened.
+    let sessions = || bed.fake.tags().iter().map(|tag| tag.session).collect::<BTreeSet<_>>().len();
+    let mut count = 0;
+    while sessions() < 4 {
+        count += 20;
+        bed.runtime.block_on(bed.fake.wait_for(count));
+    }
+    kill(&child, "-TERM");
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert_eq!(output.status.code(), Some(143), "{output:?}");
     assert!(bed.fake.state().store.sessions.is_empty());
-    drop(stdin);
+}
+
+fn kill(child: &Child, signal: &str) {
+    let killed = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    assert!(killed.expect("kill is there").success());
 }

@@ -170,7 +170,7 @@ async fn another_service_behind_an_address_is_named_and_passed_over() {
     let client = fake.client(&["n1", "n0"]);
     client.get(b"k", ReadOptions::default()).await.unwrap();
     let error = client.status("n1").await.unwrap_err().to_string();
-    assert!(error.starts_with("n1: not a node's client port"), "{error}");
+    assert!(error.starts_with("n1: not a node's client port: stream opens with \"HTTP\""), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -192,14 +192,6 @@ async fn a_write_that_finds_its_session_gone_after_a_copy_was_sent_has_an_unknow
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cluster_without_room_for_a_session_is_named_and_the_write_is_not_applied() {
-    let fake = Fake::three();
-    fake.state().store.most_sessions = 0;
-    let error = fake.client(&["n0"]).put(b"k", b"v").await.unwrap_err();
-    assert!(matches!(error, Error::NotApplied(Cause::TooManySessions { most: 0 })), "{error}");
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_answer_that_is_no_is_told_from_a_failure() {
     let fake = Fake::three();
     let client = fake.client(&["n0"]);

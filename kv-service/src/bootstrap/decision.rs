@@ -14,6 +14,7 @@ use raft_core::configuration::{Configuration, ConfigurationError, Member, Member
 use raft_core::types::{ClusterId, NodeId};
 
 use crate::CLUSTER_VERSION;
+use crate::advice::LOST_FOLDER;
 
 /// What a node says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,8 +61,9 @@ pub(crate) enum Decision {
 pub(crate) enum Reason {
     /// There is a cluster, and this node is no member.
     #[error(
-        "node {peer} at {address} belongs to cluster {cluster_id}, in which this node has no part: this node founds \
-         nothing and waits until a member calls it. In that node's words: {objection}"
+        "node {peer} at {address} belongs to cluster {cluster_id}, in which this node has no part: this node \
+         founds nothing and serves nothing. If it is a member that lost its data folder, {LOST_FOLDER}. In that \
+         node's words: {objection}"
     )]
     Stranger { peer: Label, address: String, cluster_id: ClusterId, objection: String },
     /// There is a cluster, and this node is listed in it.

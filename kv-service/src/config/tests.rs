@@ -61,6 +61,7 @@ fn numbers_that_cannot_work_are_refused_by_name() {
         (["--snapshot-every", "0"], "--snapshot-every"),
         (["--snapshot-bytes", "64 parsecs"], "64 parsecs"),
         (["--election-timeout", "soon"], "--election-timeout"),
+        (["--request-memory", "1MiB"], "--request-memory"),
         (["--advertise-client", "nowhere"], "nowhere"),
     ] {
         let text = refused(&with(&[&own[..], &flags].concat()));

@@ -16,7 +16,7 @@ use crate::data_folder::FolderError;
 pub enum StartError {
     /// A port is taken, or the address is not this machine's.
     #[error(
-        "cannot listen on {address} ({port} port): {source}; stop whoever holds it, or choose another --{port}"
+        "cannot listen on {address} ({port} port): {source}; {}", listen_advice(.source.kind(), port)
     )]
     Listen {
         /// Which port.
@@ -112,8 +112,42 @@ impl RunError {
     }
 }
 
+fn listen_advice(kind: io::ErrorKind, port: &str) -> String {
+    match kind {
+        io::ErrorKind::AddrInUse => format!("stop whoever holds it, or choose another --{port}"),
+        io::ErrorKind::AddrNotAvailable => format!(
+            "this machine does not have that address: listen on one that it has, or on 0.0.0.0, with --{port}, \
+             and if others reach it by another one, name that with --advertise-{port}"
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "this user may not listen there: choose a --{port} from 1024 on, or grant the right \
+             (CAP_NET_BIND_SERVICE)"
+        ),
+        _ => format!("choose another --{port}"),
+    }
+}
+
 /// An error and what is behind it.
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_cannot_be_had_gets_the_advice_that_fits() {
+        for (kind, advice) in [
+            (io::ErrorKind::AddrInUse, "stop whoever holds it"),
+            (io::ErrorKind::AddrNotAvailable, "--advertise-peer"),
+            (io::ErrorKind::PermissionDenied, "CAP_NET_BIND_SERVICE"),
+            (io::ErrorKind::InvalidInput, "choose another --peer"),
+        ] {
+            let address = "127.0.0.1:1".parse().unwrap();
+            let text = StartError::Listen { port: "peer", address, source: kind.into() }.to_string();
+            assert!(text.contains(advice) && text.contains("127.0.0.1:1"), "{text}");
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! One client's connection: one task that reads requests, hands them to the node, and writes the answers.
 //!
 //! Requests of one read are submitted together, and answers that have gathered are written together. Nothing is
-//! read while too many requests wait, or too many bytes for a client that does not read: the client then waits,
-//! and nobody else.
+//! read while too many requests wait, or too many bytes for a client that does not read, or while there is no
+//! memory for the next request: the client then waits, and nobody else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +14,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::budget::Admission;
 use super::error::ConnectionError;
 use super::hello::Introduced;
-use super::limits::{MAX_IN_FLIGHT, READ_BYTES, REPLY_LIMITS, STALL_TIMEOUT};
+use super::limits::{FRAME_TIMEOUT, MAX_IN_FLIGHT, READ_BYTES, REPLY_LIMITS, STALL_TIMEOUT};
 use super::outbox::{Outbox, View};
 use super::service::Service;
 
@@ -32,6 +33,7 @@ pub(crate) struct Connection {
     writer: WriteHalf<BoxStream>,
     decoder: FrameDecoder,
     inbox: BytesMut,
+    admission: Admission,
     outbox: Arc<Outbox>,
     /// What is being written.
     outgoing: WriteBuffer,
@@ -51,6 +53,7 @@ enum Event {
     Written(usize),
     Answers,
     Applied,
+    Admitted,
     Read(usize),
     Stop,
 }
@@ -60,12 +63,14 @@ impl Connection {
         let Introduced { stream, inbox, decoder } = introduced;
         let (reader, writer) = tokio::io::split(stream);
         let now = Instant::now();
+        let admission = Admission::new(service.budget.clone());
         Self {
             service,
             reader,
             writer,
             decoder,
             inbox,
+            admission,
             outbox: Arc::new(Outbox::new()),
             outgoing: WriteBuffer::new(REPLY_LIMITS),
             outgoing_bytes: 0,
@@ -85,7 +90,7 @@ impl Connection {
             self.take_answers()?;
             let view = self.outbox.view();
             let (reads, writes) = (self.may_read(&view), self.outgoing.has_remaining());
-            if self.closing && view.waiting == 0 && !writes {
+            if self.closing && view.waiting == 0 && !writes && !self.admission.is_waiting() {
                 return Ok(());
             }
             if reads {
@@ -96,13 +101,14 @@ impl Connection {
             if timer.deadline() > due || timer.is_elapsed() {
                 timer.as_mut().reset(due);
             }
-            let Self { reader, writer, inbox, outgoing, outbox, service, closing, .. } = &mut self;
+            let Self { reader, writer, inbox, admission, outgoing, outbox, service, closing, .. } = &mut self;
             let event = tokio::select! {
                 biased;
                 () = timer.as_mut() => Event::Due,
                 written = writer.write_buf(outgoing), if writes => Event::Written(written?),
                 () = outbox.filled() => Event::Answers,
                 () = service.more_applied(view.lagging) => Event::Applied,
+                () = admission.granted() => Event::Admitted,
                 read = reader.read_buf(inbox), if reads => Event::Read(read?),
                 _ = stop.changed(), if !*closing => Event::Stop,
             };
@@ -112,7 +118,7 @@ impl Connection {
 
     async fn on(&mut self, event: Event) -> Result<(), ConnectionError> {
         match event {
-            Event::Answers => {}
+            Event::Answers | Event::Admitted => {}
             Event::Due => return self.on_due(Instant::now()),
             Event::Written(0) => return Err(std::io::Error::from(std::io::ErrorKind::WriteZero).into()),
             Event::Written(_) => self.on_written(),
@@ -129,9 +135,9 @@ impl Connection {
 
     /// Submits the requests that are there, as many as may wait.
     async fn take_requests(&mut self) -> Result<(), ConnectionError> {
-        while !self.inbox.is_empty() && self.outbox.view().has_room() {
+        while !self.inbox.is_empty() && self.outbox.view().has_room() && self.admission.admits(&self.inbox) {
             let Some(frame) = self.decoder.decode(&mut self.inbox)? else { break };
-            self.service.take(frame, &self.outbox).await?;
+            self.service.take(frame, self.admission.take(), &self.outbox).await?;
         }
         if self.inbox.is_empty() {
             // It may be the end of a large piece of memory, which would be kept.
@@ -160,6 +166,7 @@ impl Connection {
         if !self.reading {
             // The client was not listened to: it has not stalled.
             self.read_at = Instant::now();
+            self.admission.begin_again();
         }
     }
 
@@ -171,25 +178,37 @@ impl Connection {
     }
 
     fn may_read(&self, view: &View) -> bool {
-        !self.closing && view.has_room()
+        !self.closing && view.has_room() && !self.admission.is_waiting()
     }
 
     /// When something has waited long enough: a request, a half-read frame, a half-written answer.
     fn due(&self, view: &View, reads: bool) -> Option<Instant> {
+        [view.wake_at, self.stalls_at(reads), self.frame_ends_at(reads)].into_iter().flatten().min()
+    }
+
+    /// When a byte must have moved.
+    fn stalls_at(&self, reads: bool) -> Option<Instant> {
         let half_read = reads && !self.inbox.is_empty();
         let read_stalls = half_read.then(|| self.read_at + STALL_TIMEOUT);
         let write_stalls = self.outgoing.has_remaining().then(|| self.written_at + STALL_TIMEOUT);
-        [view.wake_at, read_stalls, write_stalls].into_iter().flatten().min()
+        [read_stalls, write_stalls].into_iter().flatten().min()
+    }
+
+    /// When the frame that is being read must be there.
+    fn frame_ends_at(&self, reads: bool) -> Option<Instant> {
+        self.admission.since().filter(|_| reads).map(|since| since + FRAME_TIMEOUT)
     }
 
     fn on_due(&mut self, now: Instant) -> Result<(), ConnectionError> {
         self.outbox.expire(now, |refusal| self.service.refused(refusal));
-        let view = self.outbox.view();
-        let stalled = self.due(&View { wake_at: None, ..view }, self.may_read(&view));
-        match stalled {
-            Some(at) if at <= now => Err(ConnectionError::Stalled(STALL_TIMEOUT)),
-            _ => Ok(()),
+        let reads = self.may_read(&self.outbox.view());
+        if self.stalls_at(reads).is_some_and(|at| at <= now) {
+            return Err(ConnectionError::Stalled(STALL_TIMEOUT));
         }
+        if self.frame_ends_at(reads).is_some_and(|at| at <= now) {
+            return Err(ConnectionError::TooSlow(FRAME_TIMEOUT));
+        }
+        Ok(())
     }
 }
 

@@ -28,6 +28,11 @@ pub(crate) enum ConnectionError {
     /// No byte moved for too long in the middle of something.
     #[error("no progress for {0:?}: the client hangs, or cannot be reached any more")]
     Stalled(Duration),
+    /// Bytes move, but so slowly that their memory is wanted by others.
+    #[error(
+        "a request did not arrive within {0:?} of its first bytes: the client or its network is too slow"
+    )]
+    TooSlow(Duration),
     /// A frame without a message.
     #[error(transparent)]
     Head(#[from] HeadError),
@@ -51,7 +56,7 @@ impl ConnectionError {
         match self {
             // Whoever dies leaves its last frame unfinished.
             Self::Frame(FrameError::Truncated { .. }) => false,
-            Self::NoHello(_) | Self::Left | Self::Stalled(_) | Self::Io(_) => false,
+            Self::NoHello(_) | Self::Left | Self::Stalled(_) | Self::TooSlow(_) | Self::Io(_) => false,
             Self::OtherProtocol { .. }
             | Self::Refused(_)
             | Self::Head(_)

@@ -80,6 +80,7 @@ impl Introduced {
             Err(refusal) => ServerHello::Refused(refusal.clone()),
         };
         let mut out = WriteBuffer::new(REPLY_LIMITS);
+        out.push_raw(&PREAMBLE);
         out.push(&encode_head(&answer), [])?;
         self.stream.write_all_buf(&mut out).await?;
         self.stream.flush().await?;

@@ -32,5 +32,8 @@ pub(crate) const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 /// up.
 pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Time for a whole frame, once it has its share of the memory that others may be waiting for.
+pub(crate) const FRAME_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Time for a client to take leave, once it was told why.
 pub(crate) const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);

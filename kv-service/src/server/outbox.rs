@@ -197,6 +197,7 @@ mod tests {
 
     use kv_client::protocol::Reason;
 
+    use super::super::budget::Budget;
     use super::*;
 
     fn answered(tail: usize) -> Answered {
@@ -256,7 +257,9 @@ mod tests {
         let ticket = outbox.add(request(1, 0));
         let query = kv_client::protocol::Query::Get { key: b"k".to_vec() };
         let then = Refusal::RevisionNotReached { wanted: 9, found: 4 };
-        outbox.set_aside(Lagging { ticket, min_revision: 9, query, seen: LogIndex(3) }, then.clone());
+        let share = Budget::new(0).try_take(1).unwrap();
+        let lagging = Lagging { share, ticket, min_revision: 9, query, seen: LogIndex(3) };
+        outbox.set_aside(lagging, then.clone());
         assert_eq!(outbox.view().lagging, Some(LogIndex(3)));
         outbox.expire(Instant::now(), |said| {
             assert_eq!(said, then);

@@ -25,6 +25,7 @@ use smallvec::SmallVec;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::budget::{Budget, Share};
 use super::error::ConnectionError;
 use super::outbox::{Answered, Demand, Outbox};
 use super::waiting::{self, Lagging, Ticket};
@@ -42,6 +43,8 @@ pub(crate) struct Service {
     pub(super) started: Instant,
     /// How many clients may be connected at a time.
     pub(super) max_clients: u32,
+    /// Memory for their requests.
+    pub(super) budget: Budget,
     clock: ClusterClock,
     request_timeout: Duration,
     stopping: watch::Receiver<bool>,
@@ -59,6 +62,8 @@ pub(crate) struct Parts {
     pub(crate) request_timeout: Duration,
     /// How many clients may be connected at a time.
     pub(crate) max_clients: u32,
+    /// Memory for their requests.
+    pub(crate) budget: Budget,
     /// Whether the node is being shut down.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -72,6 +77,7 @@ struct Seen {
 
 /// A read on its way.
 struct Read {
+    share: Share,
     ticket: Ticket,
     consistency: Consistency,
     min_revision: u64,
@@ -80,7 +86,7 @@ struct Read {
 
 impl Service {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { node, local, log, note, clock, request_timeout, max_clients, stopping } = parts;
+        let Parts { node, local, log, note, clock, request_timeout, max_clients, budget, stopping } = parts;
         let observed = node.observe();
         let (started, seen) = (Instant::now(), Seen::default());
         Self {
@@ -91,6 +97,7 @@ impl Service {
             note,
             started,
             max_clients,
+            budget,
             clock,
             request_timeout,
             stopping,
@@ -108,13 +115,15 @@ impl Service {
         Welcome { protocol, cluster_id, node_id: self.local.node_id.get(), name: self.local.name.clone() }
     }
 
-    /// Takes one request. Its answer comes into `outbox`, at its deadline at the latest.
+    /// Takes one request. Its answer comes into `outbox`, at its deadline at the latest. `share` is given back
+    /// when the node has done with it.
     ///
     /// # Errors
     /// The frame has not even a request's id: the client cannot be answered.
     pub(crate) async fn take(
         self: &Arc<Self>,
         frame: Frame,
+        share: Share,
         outbox: &Arc<Outbox>,
     ) -> Result<(), ConnectionError> {
         let Request { id, deadline_ms, body } = match decode_head(&frame.head) {
@@ -137,11 +146,11 @@ impl Service {
         match body {
             Body::Write { tag } => {
                 let ticket = wait(Refusal::Unknown(Reason::DeadlinePassed));
-                self.write(ticket, tag, frame.tail, outbox).await;
+                self.write(ticket, tag, frame.tail, share, outbox).await;
             }
             Body::Read { consistency, min_revision, query } => {
                 let ticket = wait(Refusal::NotApplied(Reason::DeadlinePassed));
-                self.read(Read { ticket, consistency, min_revision, query }, outbox).await;
+                self.read(Read { share, ticket, consistency, min_revision, query }, outbox).await;
             }
             Body::Status => {
                 let ticket = wait(Refusal::NotApplied(Reason::DeadlinePassed));
@@ -172,12 +181,17 @@ impl Service {
         ticket: Ticket,
         tag: Option<SessionTag>,
         body: Bytes,
+        share: Share,
         outbox: &Arc<Outbox>,
     ) {
         let envelope = Envelope { tag, cluster_time_micros: self.cluster_time() };
         let command = node::Command { head: SmallVec::from_slice(&envelope.to_bytes()), body };
         let (service, outbox) = (Arc::clone(self), Arc::clone(outbox));
-        self.node.submit(command, move |result| outbox.answer(ticket, service.written(result))).await;
+        let done = move |result: Result<_, _>| {
+            outbox.answer(ticket, service.written(result));
+            drop(share);
+        };
+        self.node.submit(command, done).await;
     }
 
     fn cluster_time(&self) -> u64 {
@@ -212,11 +226,14 @@ impl Service {
 
     /// Looks up what a read asks for. Runs on the node's task.
     fn look(&self, read: Read, outbox: &Outbox, state: Result<(&Store, EntryId), ReadError>) {
-        let Read { ticket, consistency, min_revision, query } = read;
+        let Read { share, ticket, consistency, min_revision, query } = read;
         let (store, applied) = match state {
             Ok(state) => state,
             Err(error) => return outbox.answer(ticket, self.refused(self.read_refusal(error))),
         };
+        if let Some(reason) = self.nothing_to_read(applied) {
+            return outbox.answer(ticket, self.refused(Refusal::NotApplied(reason)));
+        }
         match outbox.demand(ticket) {
             Demand::Wanted => {}
             Demand::Full => return outbox.answer(ticket, self.refused(Refusal::Busy)),
@@ -231,13 +248,22 @@ impl Service {
                 Consistency::Linearizable => outbox.answer(ticket, self.refused(refusal)),
                 Consistency::Serializable => {
                     let seen = applied.index;
-                    outbox.set_aside(Lagging { ticket, min_revision, query, seen }, refusal);
+                    outbox.set_aside(Lagging { share, ticket, min_revision, query, seen }, refusal);
                 }
             };
         }
         let (answer, tail) = look_up(store, &query);
         let (term, index) = (applied.term.0, applied.index.0);
         outbox.answer(ticket, Answered { revision: found, term, index, result: Ok(answer), tail });
+    }
+
+    /// Why the state says nothing, though it could be read: nothing was ever applied to it. To answer that there
+    /// is no such key would be a lie about the cluster's state, however old an answer may be.
+    fn nothing_to_read(&self, applied: EntryId) -> Option<Reason> {
+        (applied == EntryId::ZERO).then(|| match self.observed.borrow().cluster_id {
+            None => Reason::NoCluster,
+            Some(_) => Reason::NothingApplied,
+        })
     }
 
     /// Returns when more is applied than the reads had seen that were set aside; `None`: there are none.
@@ -251,9 +277,9 @@ impl Service {
 
     /// Submits the reads that were set aside once more.
     pub(crate) async fn look_again(self: &Arc<Self>, outbox: &Arc<Outbox>) {
-        for Lagging { ticket, min_revision, query, .. } in outbox.take_lagging() {
+        for Lagging { share, ticket, min_revision, query, .. } in outbox.take_lagging() {
             let consistency = Consistency::Serializable;
-            self.read(Read { ticket, consistency, min_revision, query }, outbox).await;
+            self.read(Read { share, ticket, consistency, min_revision, query }, outbox).await;
         }
     }
 
@@ -275,7 +301,7 @@ impl Service {
 
     fn write_refusal(&self, error: ProposeError) -> Refusal {
         match error {
-            ProposeError::NotLeader { leader } => Refusal::NotLeader { leader: self.leader(leader) },
+            ProposeError::NotLeader { leader } => self.not_leader(leader),
             ProposeError::Busy { .. } => Refusal::Busy,
             ProposeError::NotApplied { .. } => Refusal::NotApplied(Reason::LeadershipLost),
             ProposeError::Stopped => Refusal::NotApplied(Reason::Stopping),
@@ -286,15 +312,22 @@ impl Service {
 
     fn read_refusal(&self, error: ReadError) -> Refusal {
         match error {
-            ReadError::NotLeader { leader } => Refusal::NotLeader { leader: self.leader(leader) },
+            ReadError::NotLeader { leader } => self.not_leader(leader),
             ReadError::Busy { .. } => Refusal::Busy,
             ReadError::Stopped => Refusal::NotApplied(Reason::Stopping),
             _ => Refusal::NotApplied(Reason::LeadershipLost),
         }
     }
 
-    fn leader(&self, leader: Option<NodeId>) -> Option<Leader> {
-        let leader = leader.filter(|leader| *leader != self.local.node_id)?;
+    /// A leader that is this node itself has ceased to lead.
+    fn not_leader(&self, leader: Option<NodeId>) -> Refusal {
+        match leader.filter(|leader| *leader != self.local.node_id) {
+            Some(leader) => Refusal::NotLeader { leader: self.address_of(leader) },
+            None => Refusal::NoLeader,
+        }
+    }
+
+    fn address_of(&self, leader: NodeId) -> Option<Leader> {
         let observation = self.observed.borrow();
         let member = observation.configuration.as_ref()?.member(leader)?;
         Some(Leader { id: leader.get(), client_address: member.client_address.clone() })

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use kv_client::command::MAX_KEY_BYTES;
 use kv_client::protocol::{
-    Body, ClientHello, Consistency, PREAMBLE, ProtocolRange, Query, Refusal, Reply, Request, decode_head,
-    encode_head,
+    Body, ClientHello, Consistency, PREAMBLE, ProtocolRange, Query, RangeQuery, Refusal, Reply, Request,
+    decode_head, encode_head,
 };
 use raft_core::block::Block;
 use raft_core::configuration::{Configuration, Member, MemberRole};
@@ -20,13 +21,13 @@ use raft_core::transport::{SendError, TransferId, Transport};
 use raft_core::{ClusterId, LogIndex, NodeId, Options};
 use raft_log::LogStats;
 use raft_net::Local;
-use raft_net::frame::{FrameDecoder, WriteBuffer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use raft_net::frame::{FrameDecoder, HEADER_BYTES, WriteBuffer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use super::limits::{HELLO_TIMEOUT, REPLY_LIMITS, STALL_TIMEOUT};
+use super::limits::{FRAME_TIMEOUT, HELLO_TIMEOUT, REPLY_LIMITS, REQUEST_LIMITS, STALL_TIMEOUT};
 use super::*;
 use crate::clock::ClusterClock;
 use crate::store::Store;
@@ -135,6 +136,7 @@ impl Node {
             clock: ClusterClock::default(),
             request_timeout: Duration::from_secs(10),
             max_clients: 1,
+            budget: Budget::new(0),
             stopping: stop,
         });
         Self { service: Arc::new(service), stopping }
@@ -154,6 +156,9 @@ impl Node {
         let hello = encode_head(&ClientHello { protocol: ProtocolRange::OURS, credentials: None });
         client.write_all(&PREAMBLE).await.expect("the node reads");
         client.write_all(&frame(&hello)).await.expect("the node reads");
+        let mut preamble = [0; PREAMBLE.len()];
+        client.read_exact(&mut preamble).await.expect("the node writes");
+        assert_eq!(preamble, PREAMBLE);
         next_frame(&mut client).await;
         (client, served)
     }
@@ -179,7 +184,7 @@ fn frame(head: &[u8]) -> Vec<u8> {
     out.copy_to_bytes(out.remaining()).to_vec()
 }
 
-async fn next_frame(client: &mut DuplexStream) -> Bytes {
+async fn next_frame(client: &mut (impl AsyncRead + Unpin)) -> Bytes {
     let (mut inbox, mut decoder) = (BytesMut::new(), FrameDecoder::new(REPLY_LIMITS));
     loop {
         if let Some(frame) = decoder.decode(&mut inbox).expect("frames") {
@@ -196,7 +201,7 @@ fn read(id: u64, min_revision: u64, deadline_ms: u32) -> Vec<u8> {
     frame(&encode_head(&Request { id, deadline_ms, body }))
 }
 
-async fn reply(client: &mut DuplexStream) -> Reply {
+async fn reply(client: &mut (impl AsyncRead + Unpin)) -> Reply {
     decode_head(&next_frame(client).await).expect("a reply")
 }
 
@@ -243,6 +248,67 @@ async fn a_client_that_does_not_read_its_answers_is_given_up() {
     let ended = served.await.unwrap();
     assert!(matches!(ended, Err(ConnectionError::Stalled(_))), "{ended:?}");
     about(began.elapsed(), STALL_TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_sends_a_request_byte_by_byte_is_given_up() {
+    let node = Node::start().await;
+    let (mut client, served) = node.connect().await;
+    let began = Instant::now();
+    for byte in read(1, 0, 0) {
+        // Too fast for a stall. An error is told by how the connection ended.
+        drop(client.write_all(&[byte]).await);
+        sleep(STALL_TIMEOUT / 4).await;
+    }
+    let ended = served.await.unwrap();
+    assert!(matches!(ended, Err(ConnectionError::TooSlow(_))), "{ended:?}");
+    let header = u32::try_from(HEADER_BYTES).expect("it is short") * STALL_TIMEOUT / 4;
+    assert!(began.elapsed() >= FRAME_TIMEOUT + header - STALL_TIMEOUT / 4);
+}
+
+/// A write of so many bytes, which no proper client would send.
+fn long_write(id: u64, bytes: usize) -> Vec<u8> {
+    let mut out = WriteBuffer::new(REQUEST_LIMITS);
+    let head = encode_head(&Request { id, deadline_ms: 0, body: Body::Write { tag: None } });
+    out.push(&head, [&Bytes::from(vec![0; bytes])]).expect("within the limits");
+    out.copy_to_bytes(out.remaining()).to_vec()
+}
+
+/// A read of a whole range that does not come, with the longest keys.
+fn long_read(id: u64, deadline_ms: u32) -> Vec<u8> {
+    let key = || vec![b'k'; MAX_KEY_BYTES];
+    let range = RangeQuery { start: key(), end: key(), after: key(), ..RangeQuery::default() };
+    let (consistency, query) = (Consistency::Serializable, Query::Range(range));
+    frame(&encode_head(&Request {
+        id,
+        deadline_ms,
+        body: Body::Read { consistency, min_revision: 99, query },
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_not_read_before_there_is_memory_for_it_and_others_go_on() {
+    let node = Node::start().await;
+    let (mut greedy, _served) = node.connect().await;
+    let (patient, _served) = node.connect().await;
+    let (mut small, _served) = node.connect().await;
+    let began = Instant::now();
+    let held = LARGEST_FRAME / 2 / long_read(0, 3_000).len();
+    for id in 0..held as u64 {
+        greedy.write_all(&long_read(id, 3_000)).await.unwrap();
+    }
+    small.write_all(&read(1, 0, 0)).await.unwrap();
+    assert!(reply(&mut small).await.result.is_ok(), "there is room for a small one");
+
+    let write = long_write(1, LARGEST_FRAME * 3 / 4);
+    let (mut patient, mut out) = split(patient);
+    let writing = tokio::spawn(async move { out.write_all(&write).await });
+    sleep(Duration::from_secs(2)).await;
+    assert!(!writing.is_finished(), "nobody reads the body");
+    writing.await.unwrap().unwrap();
+    about(began.elapsed(), Duration::from_secs(3));
+    let answer = reply(&mut patient).await;
+    assert!(matches!(answer.result, Err(Refusal::BadRequest(_))), "{answer:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,6 +10,8 @@ use kv_client::protocol::{Query, Refusal};
 use raft_core::types::LogIndex;
 use tokio::time::Instant;
 
+use super::budget::Share;
+
 /// Names one request of a connection. Never used twice, unlike the ids that clients choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Ticket(u64);
@@ -26,8 +28,10 @@ pub(crate) struct Request {
 }
 
 /// A read that waits for the store to reach a revision.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Lagging {
+    /// The memory that it takes.
+    pub(crate) share: Share,
     /// The request.
     pub(crate) ticket: Ticket,
     /// The revision it waits for.

@@ -7,7 +7,9 @@
 //! a reply is forgotten only when `lowest` passes it.
 //! Invariant (bounded): every kept reply lies in `lowest..lowest + SESSION_WINDOW`, because each tag keeps to
 //! the window ([`SessionTag::check`]) and `lowest` never goes back; and there are at most [`MAX_SESSIONS`]
-//! sessions.
+//! sessions: one more takes the place of the one that was idle longest, by cluster time. So sessions whose clients
+//! ended without closing them keep nobody from writing; and a client whose session is gone is told so, never
+//! answered as if its request were new.
 
 use imbl::OrdMap;
 #[cfg(doc)]
@@ -27,7 +29,7 @@ pub const MAX_SESSIONS: u64 = 10_000;
 pub(super) struct Session {
     /// Lowest sequence whose reply the client still waits for.
     pub(super) lowest: u64,
-    /// Cluster time of its last request, in microseconds: by it, idle sessions can be told from live ones.
+    /// Cluster time of its last request, or of its opening, in microseconds.
     pub(super) last_active: u64,
     /// Replies from `lowest` on, by sequence.
     pub(super) replies: OrdMap<u64, Applied>,
@@ -53,13 +55,22 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// Opens session `id`, the index of the entry that asks for it.
+    /// Opens session `id`, the index of the entry that asks for it. O(1), but O(sessions) when there are as many
+    /// as there may be.
     pub(super) fn open(&mut self, id: u64, now: u64) -> Outcome {
-        if self.len() >= MAX_SESSIONS {
-            return Outcome::SessionLimit { most: MAX_SESSIONS };
+        if self.len() >= MAX_SESSIONS
+            && let Some(idlest) = self.idlest()
+        {
+            self.close(idlest);
         }
         self.insert(id, 0, now);
         Outcome::SessionOpened { session: id }
+    }
+
+    /// The session whose last request is longest ago; of several the oldest.
+    fn idlest(&self) -> Option<u64> {
+        let idlest = self.map.iter().min_by_key(|(id, session)| (session.last_active, **id));
+        idlest.map(|(&id, _)| id)
     }
 
     /// Closes session `id` and forgets its replies.

@@ -259,6 +259,16 @@ pub(crate) fn kvd() -> Command {
     command
 }
 
+/// The program `kvctl`, built beside `kvd` or named by `KVCTL`.
+pub(crate) fn kvctl() -> Command {
+    let beside = || Path::new(env!("CARGO_BIN_EXE_kvd")).with_file_name("kvctl");
+    let kvctl = std::env::var_os("KVCTL").map_or_else(beside, PathBuf::from);
+    assert!(kvctl.exists(), "{} is not built: cargo build -p kv-client, or set KVCTL", kvctl.display());
+    let mut command = Command::new(kvctl);
+    command.env_remove("KV_ENDPOINTS");
+    command
+}
+
 /// A client of these nodes with the patience of a test.
 pub(crate) fn client<'a>(endpoints: impl IntoIterator<Item = &'a str>) -> Client {
     let client = Client::new(endpoints, Options::default()).expect("there are endpoints");

@@ -56,6 +56,9 @@ impl Client {
             Self { stream, decoder: FrameDecoder::new(FRAME_LIMITS), inbox: BytesMut::new(), last_id: 0 };
         let hello = frame(&encode_head(&ClientHello { protocol, credentials: None }), &[]);
         client.send(&[&PREAMBLE[..], &hello].concat());
+        let mut preamble = [0; PREAMBLE.len()];
+        client.stream.read_exact(&mut preamble).expect("an answer");
+        assert_eq!(preamble, PREAMBLE);
         let hello = decode_head(&client.next_frame().expect("an answer").head).expect("a hello");
         (client, hello)
     }

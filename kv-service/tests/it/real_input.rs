@@ -1,32 +1,32 @@
-//! A Debian machine's own package list goes in and comes out again: every stanza of dpkg's status file, the package's
-//! name as key. Through `kvctl`, over a restart of everything, and from each node's own state after the leader died.
+//! A Debian machine's own package list goes in and comes out again: every stanza of dpkg's status file, the
+//! package's name as key. Through `kvctl`, over a restart of everything, and from each node's own state after the
+//! leader died.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
-use crate::cluster::{Cluster, Node, eventually};
+use crate::cluster::{Cluster, Node, eventually, kvctl};
 
 const STATUS_FILE: &str = "/var/lib/dpkg/status";
 
 #[tokio::test]
 async fn dpkg_stanzas_go_in_and_come_out_byte_for_byte() {
-    let Some((kvctl, stanzas)) = prerequisites() else { return };
+    let Some(stanzas) = stanzas() else { return };
     let mut cluster = Cluster::start(3);
     cluster.leader().await;
     let input = cluster.scratch().join("in.jsonl");
     fs::write(&input, json_lines(&stanzas)).unwrap();
-    run(&kvctl, &cluster, &[OsStr::new("import"), input.as_os_str()]);
-    assert_eq!(export(&kvctl, &cluster, "first", &[]), stanzas);
+    run(&cluster, &[OsStr::new("import"), input.as_os_str()]);
+    assert_eq!(export(&cluster, "first", &[]), stanzas);
 
     for node in &mut cluster.nodes {
         assert!(node.terminate().await.success(), "{} did not end well", node.name);
     }
     cluster.nodes.iter_mut().for_each(Node::start);
     cluster.leader().await;
-    assert_eq!(export(&kvctl, &cluster, "second", &[]), stanzas);
+    assert_eq!(export(&cluster, "second", &[]), stanzas);
 
     let leader = cluster.leader().await;
     cluster.nodes[leader].kill();
@@ -40,16 +40,13 @@ async fn dpkg_stanzas_go_in_and_come_out_byte_for_byte() {
         })
         .await;
         let from = ["--consistency", "serializable", "-e", &node.client];
-        assert_eq!(export(&kvctl, &cluster, &node.name, &from), stanzas, "{}", node.name);
+        assert_eq!(export(&cluster, &node.name, &from), stanzas, "{}", node.name);
     }
     cluster.settle().await;
 }
 
-/// `kvctl` and the stanzas; `None`, said aloud, where this is no Debian machine.
-fn prerequisites() -> Option<(PathBuf, BTreeMap<String, String>)> {
-    let beside = || Path::new(env!("CARGO_BIN_EXE_kvd")).with_file_name("kvctl");
-    let kvctl = std::env::var_os("KVCTL").map_or_else(beside, PathBuf::from);
-    assert!(kvctl.exists(), "{} is not built: cargo build -p kv-client, or set KVCTL", kvctl.display());
+/// The stanzas by package; `None`, said aloud, where this is no Debian machine.
+fn stanzas() -> Option<BTreeMap<String, String>> {
     let Ok(status) = fs::read_to_string(STATUS_FILE) else {
         eprintln!("SKIPPED: {STATUS_FILE} is not there; this test needs a Debian machine");
         return None;
@@ -62,7 +59,7 @@ fn prerequisites() -> Option<(PathBuf, BTreeMap<String, String>)> {
         })
         .collect();
     assert!(stanzas.len() > 50, "{} stanzas in {STATUS_FILE}", stanzas.len());
-    Some((kvctl, stanzas))
+    Some(stanzas)
 }
 
 fn json_lines(stanzas: &BTreeMap<String, String>) -> String {
@@ -73,11 +70,11 @@ fn json_lines(stanzas: &BTreeMap<String, String>) -> String {
 }
 
 /// What `kvctl export` writes, which must be sorted by key.
-fn export(kvctl: &Path, cluster: &Cluster, name: &str, arguments: &[&str]) -> BTreeMap<String, String> {
+fn export(cluster: &Cluster, name: &str, arguments: &[&str]) -> BTreeMap<String, String> {
     let output = cluster.scratch().join(format!("{name}.jsonl"));
     let mut all = vec![OsStr::new("export"), output.as_os_str()];
     all.extend(arguments.iter().map(OsStr::new));
-    run(kvctl, cluster, &all);
+    run(cluster, &all);
     let text = fs::read_to_string(output).expect("kvctl wrote it");
     let pairs: Vec<(String, String)> = text
         .lines()
@@ -90,13 +87,10 @@ fn export(kvctl: &Path, cluster: &Cluster, name: &str, arguments: &[&str]) -> BT
     pairs.into_iter().collect()
 }
 
-fn run(kvctl: &Path, cluster: &Cluster, arguments: &[&OsStr]) -> Output {
+fn run(cluster: &Cluster, arguments: &[&OsStr]) -> Output {
     let endpoints: Vec<_> = cluster.nodes.iter().map(|node| node.client.as_str()).collect();
-    let output = Command::new(kvctl)
-        .env("KV_ENDPOINTS", endpoints.join(","))
-        .args(arguments)
-        .output()
-        .expect("kvctl starts");
+    let output =
+        kvctl().env("KV_ENDPOINTS", endpoints.join(",")).args(arguments).output().expect("kvctl starts");
     assert!(output.status.success(), "kvctl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     output
 }

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use kv_client::protocol::{Reason, Refusal};
+use kv_client::protocol::{Body, Consistency, Query, Reason, Refusal};
 use kv_client::{Cause, Error, KvStore, ReadOptions};
+use rustix::process::Signal;
 
 use crate::cluster::{Cluster, eventually};
+use crate::raw;
 
 #[tokio::test]
 async fn writes_resume_after_the_leader_was_killed_and_it_catches_up_after_its_restart() {
@@ -69,9 +71,9 @@ async fn a_write_that_was_never_proposed_is_told_to_be_not_applied() {
         node.status().await?.leader_id.is_none().then_some(())
     })
     .await;
-    let mut raw = crate::raw::Client::connect(&node.client);
+    let mut raw = raw::Client::connect(&node.client);
     let refused = raw.put(b"key", b"value", 500).unwrap_err();
-    assert_eq!(refused, Refusal::NotLeader { leader: None });
+    assert_eq!(refused, Refusal::NoLeader);
     assert!(!refused.may_be_applied());
     assert_ne!(refused, Refusal::Unknown(Reason::DeadlinePassed));
 }
@@ -134,6 +136,25 @@ async fn a_node_asked_to_stop_answers_what_is_under_way_and_exits_0() {
             assert!(found.value.is_some(), "{key} was acknowledged");
         }
     }
+}
+
+#[tokio::test]
+async fn a_node_asked_to_stop_a_second_time_ends_at_once() {
+    let mut cluster = Cluster::start(1);
+    let written = cluster.client().put(b"key", b"value").await.unwrap();
+    let node = &mut cluster.nodes[0];
+    // A read that waits for what does not come, and that a node in good order would wait for.
+    let mut client = raw::Client::connect(&node.client);
+    let query = Query::Get { key: b"key".to_vec() };
+    let min_revision = written.revision + 1000;
+    let read = Body::Read { consistency: Consistency::Serializable, min_revision, query };
+    client.request(read, &[], 60_000);
+    client.put(b"key", b"asked after it", 5000).unwrap();
+    node.signal(Signal::TERM);
+    node.says("stopping").await;
+    node.signal(Signal::INT);
+    assert_eq!(node.ended().await.code(), Some(1));
+    node.says("SIGINT while stopping: ended at once").await;
 }
 
 #[tokio::test]

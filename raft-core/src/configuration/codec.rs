@@ -101,6 +101,7 @@ const fn role_of(byte: u8) -> Option<MemberRole> {
         3 => Some(MemberRole::Incoming),
         4 => Some(MemberRole::Outgoing),
         5 => Some(MemberRole::Demoting),
+        6 => Some(MemberRole::Leaving),
         _ => None,
     }
 }

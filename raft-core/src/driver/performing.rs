@@ -37,6 +37,9 @@ where
             Effect::Compact { through } => self.log.compact(through),
             Effect::Proposed { outcome, .. } => self.proposed(outcome),
             Effect::ReadReady { ticket, outcome } => self.read_ready(ticket, outcome),
+            Effect::TransferBegun { ticket, outcome } => {
+                self.outcomes.push(Outcome::Transfer { ticket, result: outcome });
+            }
             Effect::SendSnapshot { to, term } => self.send_snapshot(now, to, term),
             Effect::AcceptSnapshot { transfer, offer } => {
                 let sink = self.snapshots.sink(&offer);
@@ -44,6 +47,7 @@ where
             }
             Effect::RefuseSnapshot { transfer } => self.transport.refuse_snapshot(transfer),
             Effect::PublishSnapshot(info) => self.snapshots.publish(info),
+            Effect::LogDamaged { reason, .. } => self.log_damage = Some(reason),
             Effect::Halt(halt) => {
                 self.halt.get_or_insert(halt);
             }
@@ -61,7 +65,11 @@ where
     fn read_ready(&mut self, ticket: Ticket, outcome: Result<LogIndex, ReadError>) {
         let waiting = self.reads.len();
         match outcome {
-            Ok(index) if waiting < MAX_WAITING_READS => self.reads.push_back((index, ticket)),
+            Ok(index) if waiting < MAX_WAITING_READS => {
+                // Nearly always the last; a follower's requests may be answered out of order.
+                let at = self.reads.partition_point(|(earlier, _)| *earlier <= index);
+                self.reads.insert(at, (index, ticket));
+            }
             Ok(_) => {
                 let result = Err(ReadError::Busy { waiting });
                 self.outcomes.push(Outcome::Read { ticket, result });
@@ -89,6 +97,7 @@ where
         match event {
             LogEvent::Durable(id) => self.raft.step(now, Input::Durable(id)),
             LogEvent::Read { id, answer } => self.raft.step(now, Input::LogRead { id, answer }),
+            LogEvent::Full(is_full) => self.raft.step(now, Input::DiskFull(is_full)),
             LogEvent::Failed(reason) => {
                 self.halt.get_or_insert(Halt::LogFailed(reason));
             }
@@ -167,18 +176,41 @@ where
         }
     }
 
-    pub(super) fn tell_transport(&mut self) {
+    /// Tells the transport of a cluster, of new members and new addresses.
+    pub(super) fn introduce_members(&mut self) {
         // Once others have stored the id they wait for its founder; a founder that forgot it would keep them waiting.
         let cluster = self.raft.durable().0.cluster_id;
         if let Some(cluster_id) = cluster.filter(|_| cluster != self.told_cluster) {
             self.transport.set_cluster(cluster_id);
             self.told_cluster = cluster;
         }
-        if self.raft.configuration() != self.told_configuration.as_ref() {
-            self.told_configuration = self.raft.configuration().cloned();
-            if let Some(configuration) = &self.told_configuration {
-                self.transport.set_configuration(configuration);
-            }
+        if !self.somebody_leaves() {
+            self.tell_members();
+        }
+    }
+
+    /// Tells the transport whom it need not reach any more.
+    pub(super) fn dismiss_members(&mut self) {
+        if self.somebody_leaves() {
+            self.tell_members();
+        }
+    }
+
+    fn somebody_leaves(&self) -> bool {
+        let (Some(told), Some(now)) = (&self.told_configuration, self.raft.configuration_to_reach()) else {
+            return false;
+        };
+        told != now && told.members().iter().any(|member| now.member(member.id).is_none())
+    }
+
+    fn tell_members(&mut self) {
+        let to_reach = self.raft.configuration_to_reach();
+        if to_reach == self.told_configuration.as_ref() {
+            return;
+        }
+        self.told_configuration = to_reach.cloned();
+        if let Some(configuration) = &self.told_configuration {
+            self.transport.set_configuration(configuration);
         }
     }
 }

@@ -4,20 +4,21 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::handle::{Consistency, NodeStatus, Observation, ProposalDone, ReadDone, Request, answer, refuse};
 use super::{Clock, Events};
 use crate::driver::{Driver, Event, Outcome, RestoreJob, Restored};
-use crate::error::{Halt, ProposeError, ReadError};
+use crate::error::{Halt, ProposeError, ReadError, TransferError};
 use crate::input::Ticket;
+use crate::message::ReadProof;
 use crate::raft::RoleName;
 use crate::state_machine::StateMachine;
 use crate::storage::{LogStore, SnapshotStore};
 use crate::time::Time;
 use crate::transport::Transport;
-use crate::types::LogIndex;
+use crate::types::{LogIndex, NodeId};
 
 /// Inputs of each kind taken before a flush, at most: bounds how long one batch can grow.
 const MAX_BATCH: usize = 4096;
@@ -35,6 +36,7 @@ pub(super) struct EventLoop<L, T, S, M: StateMachine> {
     last_ticket: u64,
     proposals: HashMap<Ticket, ProposalDone<M>>,
     reads: HashMap<Ticket, ReadDone<M>>,
+    transfers: HashMap<Ticket, oneshot::Sender<Result<NodeId, TransferError>>>,
     /// Serializable reads that arrived while the state was away.
     waiting_for_state: Vec<ReadDone<M>>,
     observed: watch::Sender<Observation>,
@@ -68,6 +70,7 @@ where
             last_ticket: 0,
             proposals: HashMap::new(),
             reads: HashMap::new(),
+            transfers: HashMap::new(),
             waiting_for_state: Vec::new(),
             observed,
             applied,
@@ -159,7 +162,11 @@ where
             }
             Request::Read(Consistency::Linearizable, done) => {
                 self.reads.insert(ticket, done);
-                self.driver.read(now, ticket);
+                self.driver.read(now, ticket, ReadProof::Quorum);
+            }
+            Request::Read(Consistency::Lease, done) => {
+                self.reads.insert(ticket, done);
+                self.driver.read(now, ticket, ReadProof::Lease);
             }
             Request::Read(Consistency::Serializable, done) => match self.waiting_for_state.len() {
                 waiting @ MAX_WAITING_FOR_STATE.. => done(Err(ReadError::Busy { waiting })),
@@ -168,6 +175,14 @@ where
             Request::Initialize(configuration, done) => {
                 self.proposals.insert(ticket, done);
                 self.driver.initialize(now, ticket, configuration);
+            }
+            Request::ChangeMembers(changes, done) => {
+                self.proposals.insert(ticket, done);
+                self.driver.change_members(now, ticket, changes);
+            }
+            Request::Transfer(to, asker) => {
+                self.transfers.insert(ticket, asker);
+                self.driver.transfer_leadership(now, ticket, to);
             }
             Request::Status(asker) => {
                 let status = NodeStatus { raft: self.driver.raft().status(), applied: self.driver.applied() };
@@ -181,11 +196,18 @@ where
 
     /// Hands out what the flush brought about.
     fn finish_turn(&mut self) {
+        // First, so that whoever is answered sees a state no older than the answer.
+        self.publish();
         for outcome in self.driver.take_outcomes() {
             match outcome {
                 Outcome::Proposal { ticket, result } => {
                     if let Some(done) = self.proposals.remove(&ticket) {
                         done(result);
+                    }
+                }
+                Outcome::Transfer { ticket, result } => {
+                    if let Some(asker) = self.transfers.remove(&ticket) {
+                        answer(asker, result);
                     }
                 }
                 Outcome::Read { ticket, result } => {
@@ -205,10 +227,12 @@ where
         if let Some(job) = self.driver.take_restore_job() {
             self.spawn_restore(job);
         }
+        if let Some(reason) = self.driver.take_log_damage() {
+            tracing::error!(%reason, "an entry of the log is damaged; asking the other members for it");
+        }
         if let Some(reason) = self.driver.take_snapshot_failure() {
             tracing::warn!(%reason, "snapshot failed; the log keeps growing until one succeeds");
         }
-        self.publish();
     }
 
     fn spawn_restore(&self, job: RestoreJob<M>) {
@@ -264,6 +288,7 @@ where
         role: raft.role(),
         term,
         leader: raft.leader_id(),
+        handing_over_to: raft.handing_over_to(),
         cluster_id: raft.hard_state().cluster_id,
         configuration: raft.configuration().cloned(),
         own_term_committed: raft.role() == RoleName::Leader && committed_term == Some(term),

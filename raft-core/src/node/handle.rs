@@ -7,9 +7,9 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, MemberChange};
 use crate::driver::Applied;
-use crate::error::{ProposeError, ReadError};
+use crate::error::{ProposeError, ReadError, TransferError, leader_text};
 use crate::raft::{RoleName, Status};
 use crate::state_machine::StateMachine;
 use crate::types::{ClusterId, EntryId, LogIndex, NodeId, Term};
@@ -32,8 +32,12 @@ impl From<Bytes> for Command {
 /// How fresh a read must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Consistency {
-    /// It sees every write that was acknowledged before it began. Only a leader can serve it, after asking a quorum.
+    /// It sees every write that was acknowledged before it began: the leader asks a quorum whether it still leads. A
+    /// follower serves it as well, after asking its leader.
     Linearizable,
+    /// The same without asking a quorum, where the leader's options allow it: it rests on the clocks' keeping to
+    /// [`Lease::max_drift_permille`](crate::Lease::max_drift_permille).
+    Lease,
     /// It sees what this node has applied, which may be behind.
     Serializable,
 }
@@ -52,8 +56,30 @@ pub struct Observation {
     pub cluster_id: Option<ClusterId>,
     /// The configuration in force.
     pub configuration: Option<Arc<Configuration>>,
+    /// As a leader: to whom it is handing leadership over.
+    pub handing_over_to: Option<NodeId>,
     /// As a leader: whether an entry of its own term is committed.
     pub own_term_committed: bool,
+}
+
+/// Why leadership did not go where it was meant to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandOverError {
+    /// It was not begun.
+    #[error(transparent)]
+    Refused(#[from] TransferError),
+    /// The chosen node did not win within an election timeout. Try again; if that fails, look at that node.
+    #[error("transfer: node {to} did not take over in time (leader: {})", leader_text(*.leader))]
+    Elsewhere {
+        /// Who should have led.
+        to: NodeId,
+        /// Who leads.
+        leader: Option<NodeId>,
+    },
+    /// This node is shutting down.
+    #[error("transfer: the node is stopping")]
+    Stopped,
 }
 
 /// A picture of the node.
@@ -75,6 +101,8 @@ pub(super) enum Request<M: StateMachine> {
     Propose(Command, ProposalDone<M>),
     Read(Consistency, ReadDone<M>),
     Initialize(Configuration, ProposalDone<M>),
+    ChangeMembers(Vec<MemberChange>, ProposalDone<M>),
+    Transfer(Option<NodeId>, oneshot::Sender<Result<NodeId, TransferError>>),
     Status(oneshot::Sender<NodeStatus>),
     TriggerSnapshot,
     Shutdown,
@@ -126,6 +154,41 @@ impl<M: StateMachine> NodeHandle<M> {
             .await
             .map_err(|_| ProposeError::Stopped)?;
         outcome.await.unwrap_or(Err(ProposeError::Unknown))
+    }
+
+    /// Changes the members, all of `changes` or nothing; returns when the change is complete: when it is committed and, if
+    /// more than one member changes, the joint configuration has been left. The answer is the change's first entry.
+    ///
+    /// # Errors
+    /// As [`propose`](Self::propose), and [`ProposeError::Change`]: the members cannot be changed so, or not now.
+    pub async fn change_members(&self, changes: Vec<MemberChange>) -> Result<EntryId, ProposeError> {
+        let (done, outcome) = oneshot::channel();
+        let done: ProposalDone<M> = Box::new(move |result| answer(done, result.map(|applied| applied.id)));
+        let request = Request::ChangeMembers(changes, done);
+        self.requests.send(request).await.map_err(|_| ProposeError::Stopped)?;
+        let id = outcome.await.unwrap_or(Err(ProposeError::Unknown))?;
+        let is_left = |seen: &Observation| seen.configuration.as_ref().is_none_or(|now| !now.is_joint());
+        self.observed.clone().wait_for(is_left).await.map_err(|_| ProposeError::Unknown)?;
+        Ok(id)
+    }
+
+    /// Hands leadership over to `to`, or to whoever is closest behind; returns once this node follows another one.
+    ///
+    /// # Errors
+    /// [`HandOverError`]; the node may lead on, or another one may lead by now: [`observe`](Self::observe) shows it.
+    pub async fn transfer_leadership(&self, to: Option<NodeId>) -> Result<NodeId, HandOverError> {
+        let (answer, begun) = oneshot::channel();
+        let mut observed = self.observed.clone();
+        self.requests.send(Request::Transfer(to, answer)).await.map_err(|_| HandOverError::Stopped)?;
+        let to = begun.await.map_err(|_| HandOverError::Stopped)??;
+        let (role, term) = (RoleName::Leader, observed.borrow_and_update().term);
+        let is_over = |seen: &Observation| {
+            let handing_over = seen.role == role && seen.term == term && seen.handing_over_to.is_some();
+            let follows = seen.leader.is_some() && (seen.role != role || seen.term != term);
+            follows || (seen.role == role && !handing_over)
+        };
+        let leader = observed.wait_for(is_over).await.map_err(|_| HandOverError::Stopped)?.leader;
+        leader.filter(|leader| *leader == to).ok_or(HandOverError::Elsewhere { to, leader })
     }
 
     /// Proposes a command; returns its reply once it is committed and applied here.
@@ -259,8 +322,11 @@ pub(super) fn answer<T>(asker: oneshot::Sender<T>, value: T) {
 /// Answers a request that came too late.
 pub(super) fn refuse<M: StateMachine>(request: Request<M>) {
     match request {
-        Request::Propose(_, done) | Request::Initialize(_, done) => done(Err(ProposeError::Stopped)),
+        Request::Propose(_, done) | Request::Initialize(_, done) | Request::ChangeMembers(_, done) => {
+            done(Err(ProposeError::Stopped));
+        }
         Request::Read(_, done) => done(Err(ReadError::Stopped)),
-        Request::Status(_) | Request::TriggerSnapshot | Request::Shutdown => {}
+        // Whoever waits for these sees the channel close.
+        Request::Transfer(..) | Request::Status(_) | Request::TriggerSnapshot | Request::Shutdown => {}
     }
 }

@@ -45,7 +45,7 @@ impl Applying {
 impl Raft {
     /// Hands out what is committed and durable, within the byte bound.
     pub(super) fn emit_applies(&mut self) {
-        let through = self.commit_index.min(self.writes.durable_last());
+        let through = self.commit_index.min(self.vouched_for());
         while self.applying.next <= through
             && self.applying.bytes < self.options.max_applying_bytes
             && !self.applying.fetching
@@ -70,13 +70,33 @@ impl Raft {
         self.effects.push(Effect::Apply(blocks));
     }
 
+    /// Last entry through which everything is durable and can be read here.
+    pub(super) fn vouched_for(&self) -> LogIndex {
+        let durable = self.writes.durable_last();
+        self.damage.first_hole(self.terms.last()).map_or(durable, |hole| durable.min(hole.prev()))
+    }
+
+    /// What others have can be mended; a node that has nobody to ask stops.
+    pub(super) fn on_unreadable(&mut self, from: LogIndex, reason: ReadFailure) {
+        let others = self.configuration().is_some_and(|configuration| configuration.members().len() > 1);
+        match reason {
+            ReadFailure::Damaged { index, reason } if others => {
+                self.damage.found(index);
+                self.effects.push(Effect::LogDamaged { index, reason });
+                // A follower's next word to its leader is about this.
+                self.report_hole();
+            }
+            reason => self.halt(Halt::LogUnreadable { from, reason: ReadFailureText(reason) }),
+        }
+    }
+
     pub(super) fn on_apply_read(&mut self, answer: Result<Vec<Block>, ReadFailure>) {
         self.applying.fetching = false;
         let from = self.applying.next;
         match answer {
             Ok(blocks) if self.are_own(&blocks, from) => self.emit_apply(blocks),
             Ok(_) => {}
-            Err(reason) => self.halt(Halt::LogUnreadable { from, reason: ReadFailureText(reason) }),
+            Err(reason) => self.on_unreadable(from, reason),
         }
     }
 }

@@ -6,10 +6,11 @@
 
 use super::Raft;
 use super::role::{Candidate, Follower, PreCandidate, Role, RoleName};
-use crate::effect::Effect;
 use crate::error::ReadError;
+use crate::forwarded::Forwarded;
 use crate::message::{Message, RequestVote, RequestVoteResponse};
 use crate::quorum::VoteResult;
+use crate::reads::Reader;
 use crate::types::{HardState, NodeId, Term};
 use crate::votes::Votes;
 
@@ -20,15 +21,22 @@ impl Raft {
         // The own vote of the last campaign is still on its way to the disk: another term would not help.
         let (durable, _) = self.durable();
         let disk_is_behind = matches!(self.role, Role::Candidate(_)) && durable != self.hard_state;
-        if self.is_voter() && !disk_is_behind {
+        if self.may_campaign() && !disk_is_behind {
             self.pre_campaign();
         }
+    }
+
+    /// Whoever could not serve as a leader does not become one.
+    pub(super) fn may_campaign(&self) -> bool {
+        self.is_voter() && !self.disk_is_stuck() && self.damage.is_whole(self.terms.last())
     }
 
     /// Asks whether a campaign would succeed, so that a node that cannot win disturbs nobody. `[Ongaro §9.6]`
     fn pre_campaign(&mut self) {
         let follower = match &self.role {
-            Role::Follower(follower) | Role::PreCandidate(PreCandidate { follower, .. }) => follower.clone(),
+            Role::Follower(follower) | Role::PreCandidate(PreCandidate { follower, .. }) => {
+                Follower { forwarded: Forwarded::default(), ..follower.clone() }
+            }
             Role::Candidate(_) | Role::Leader(_) => Follower::new(None),
         };
         self.leave_role();
@@ -48,7 +56,7 @@ impl Raft {
         self.leader_contact = None;
         let term = self.hard_state.current_term.next();
         self.set_hard_state(HardState { current_term: term, voted_for: Some(self.id), ..self.hard_state });
-        self.role = Role::Candidate(Candidate { votes: Votes::default() });
+        self.role = Role::Candidate(Candidate { votes: Votes::default(), forced });
         self.reset_election_deadline();
         for (to, message) in self.vote_requests(term, false, forced) {
             self.hold_until_vote_is_durable(to, message);
@@ -83,7 +91,9 @@ impl Raft {
         }
         let current_term = self.hard_state.current_term;
         // `[Raft §5.4.1]`: deny if the own log is more up-to-date.
-        let up_to_date = last_entry >= self.terms.last();
+        // What this node has acknowledged and lost since counts like what it has.
+        let floor = self.damage.floor_above(self.terms.last());
+        let up_to_date = floor.is_some_and(|floor| last_entry >= floor);
         let granted = !bound_to_leader
             && up_to_date
             && match pre {
@@ -194,20 +204,22 @@ impl Raft {
 
     /// Lets go of what the role has promised to answer. Whether it was leading.
     fn leave_role(&mut self) -> bool {
-        let role = std::mem::replace(&mut self.role, Role::Follower(Follower::new(None)));
-        let Role::Leader(leader) = role else { return false };
-        self.forget_peer_fetches();
-        for ticket in leader.reads.into_tickets() {
-            let outcome = Err(ReadError::NotLeader { leader: None });
-            self.effects.push(Effect::ReadReady { ticket, outcome });
-        }
-        true
-    }
-
-    /// The leader asks this node to take over. `[Ongaro §3.10]`
-    pub(super) fn on_timeout_now(&mut self, from: NodeId, term: Term) {
-        if term == self.hard_state.current_term && self.leader_id() == Some(from) && self.is_voter() {
-            self.campaign(true);
+        let refused = Err(ReadError::NotLeader { leader: None });
+        match std::mem::replace(&mut self.role, Role::Follower(Follower::new(None))) {
+            Role::Leader(leader) => {
+                self.forget_peer_fetches();
+                for reader in leader.reads.into_readers() {
+                    self.answer_read(reader, refused);
+                }
+                true
+            }
+            Role::Follower(mut follower) => {
+                for ticket in follower.forwarded.take() {
+                    self.answer_read(Reader::Local(ticket), refused);
+                }
+                false
+            }
+            Role::PreCandidate(_) | Role::Candidate(_) => false,
         }
     }
 

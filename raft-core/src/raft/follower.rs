@@ -7,6 +7,7 @@
 
 use super::Raft;
 use super::role::{Echo, Role};
+use crate::block::Block;
 use crate::error::Halt;
 use crate::message::{
     AppendEntries, AppendEntriesResponse, AppendOutcome, Heartbeat, HeartbeatResponse, Message,
@@ -49,8 +50,13 @@ impl Raft {
     }
 
     /// Receiver 3 and 4: delete a conflicting entry and all that follow it; append what is not in the log yet.
-    fn accept_block(&mut self, from: NodeId, block: &crate::block::Block) -> Result<(), Halt> {
-        let Some(new_from) = self.terms.first_mismatch(block) else { return Ok(()) };
+    fn accept_block(&mut self, from: NodeId, block: &Block) -> Result<(), Halt> {
+        let new_from = self.terms.first_mismatch(block);
+        let known_through = new_from.map_or(block.last_index(), LogIndex::prev);
+        if block.first_index() <= known_through {
+            self.mend(&block.slice(block.first_index(), known_through))?;
+        }
+        let Some(new_from) = new_from else { return Ok(()) };
         if new_from <= self.terms.last().index {
             if new_from <= self.commit_index {
                 let committed = self.terms.term_at(new_from).unwrap_or_default();
@@ -65,11 +71,28 @@ impl Raft {
             self.cache.truncate(new_from);
             self.writes.truncate(new_from);
             self.configurations.truncate(new_from);
+            self.damage.truncate(new_from);
         }
         let new = block.slice(new_from, block.last_index());
         self.adopt_configurations(&new)?;
         self.append_to_log(&new);
         Ok(())
+    }
+
+    /// Entries that are in the log by index and term, but whose bytes are damaged, are replaced.
+    fn mend(&mut self, known: &Block) -> Result<(), Halt> {
+        for fill in self.damage.fill(known, self.writes.open_id()) {
+            self.adopt_configurations(&fill)?;
+            self.writes.fill(fill);
+        }
+        Ok(())
+    }
+
+    /// That there is a hole, or is none any more, is news to the leader even if nothing else is.
+    pub(super) fn report_hole(&mut self) {
+        if let Role::Follower(follower) = &mut self.role {
+            follower.unanswered.get_or_insert(Echo::NONE);
+        }
     }
 
     /// `leader` has another entry than the one that is committed here.
@@ -111,7 +134,7 @@ impl Raft {
     }
 
     /// Receiver 5: "set commitIndex = min(leaderCommit, index of last new entry)".
-    fn commit_as_told(&mut self, leader_commit: LogIndex) {
+    pub(super) fn commit_as_told(&mut self, leader_commit: LogIndex) {
         let Role::Follower(follower) = &self.role else { return };
         self.commit_index = self.commit_index.max(leader_commit.min(follower.matched));
     }
@@ -126,13 +149,14 @@ impl Raft {
     /// durable. One leaves per completed sync, for the newest request.
     pub(super) fn acknowledge(&mut self) {
         let (durable, durable_last) = self.durable();
+        let vouched_for = self.vouched_for();
         let Role::Follower(follower) = &mut self.role else { return };
         let (Some(leader), Some(echo)) = (follower.leader, follower.unanswered) else { return };
         if durable.current_term != self.hard_state.current_term {
             return;
         }
-        let match_index = follower.matched.min(durable_last);
-        let complete = match_index == follower.matched;
+        let match_index = follower.matched.min(vouched_for);
+        let complete = durable_last >= follower.matched;
         if complete || match_index > follower.acknowledged {
             follower.acknowledged = match_index;
             if complete {
@@ -145,8 +169,8 @@ impl Raft {
     fn respond(&mut self, to: NodeId, outcome: AppendOutcome, echo: Echo) {
         let Echo { read_seq, sent_at } = echo;
         let term = self.hard_state.current_term;
-        // A damaged entry stops this node for the time being, so there is never a hole to report.
-        let response = AppendEntriesResponse { term, outcome, hole: None, read_seq, sent_at };
+        let hole = self.damage.first_hole(self.terms.last());
+        let response = AppendEntriesResponse { term, outcome, hole, read_seq, sent_at };
         self.send(to, Message::AppendEntriesResponse(response));
     }
 }

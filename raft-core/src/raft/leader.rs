@@ -1,4 +1,4 @@
-//! What only a leader does: admit proposals, commit by counting, confirm reads, keep its quorum.
+//! What only a leader does: admit proposals, commit by counting, keep its quorum.
 //!
 //! Invariant (commit-own-term): the commit index never moves to an entry of an earlier term by counting alone: stored on
 //! a majority, it can still be overwritten by a later leader. `[Raft §5.4.2, Figure 8]`
@@ -7,38 +7,38 @@
 use std::collections::BTreeMap;
 
 use super::Raft;
-use super::role::{Leader, Role};
+use super::role::{Leader, Role, Transfer};
 use crate::block::{BlockBuilder, EntryKind};
 use crate::effect::Effect;
-use crate::error::{ProposeError, ReadError};
-use crate::input::Ticket;
+use crate::error::ProposeError;
 use crate::message::{Heartbeat, HeartbeatResponse, Message};
-use crate::progress::{Progress, ProgressState};
+use crate::progress::ProgressState;
 use crate::reads::Reads;
+use crate::time::Time;
 use crate::types::{EntryId, LogIndex, NodeId};
 use crate::uncommitted::Uncommitted;
-
-/// Reads that may wait for a quorum at a time.
-const MAX_WAITING_READS: usize = 1 << 16;
 
 impl Raft {
     /// `[Raft §5.2]`. The term opens with a no-op: entries of earlier terms commit only along with one of this term
     /// (`[Raft §5.4.2]`), and reads wait for such a commit (`[Raft §8]`).
     pub(super) fn become_leader(&mut self) {
         let term_start = self.terms.last().index.next();
-        let members = self.configuration().map_or(&[][..], |configuration| configuration.members());
-        let peers = members.iter().map(|member| member.id).filter(|id| *id != self.id);
-        let progress: BTreeMap<_, _> = peers.map(|id| (id, Progress::new(term_start, self.now))).collect();
         let mut uncommitted = Uncommitted::default();
         for (last, bytes) in self.cache.sizes_after(self.commit_index) {
             uncommitted.push(last, bytes);
         }
-        let heartbeat_at = self.now + self.options.heartbeat_interval;
-        let reads = Reads::default();
-        self.role = Role::Leader(Box::new(Leader { term_start, progress, reads, uncommitted, heartbeat_at }));
-        let mut no_op = BlockBuilder::new();
-        no_op.push(EntryKind::NoOp, &[]);
-        self.append_own(no_op);
+        let lease_is_off = matches!(&self.role, Role::Candidate(candidate) if candidate.forced);
+        self.role = Role::Leader(Box::new(Leader {
+            term_start,
+            progress: BTreeMap::new(),
+            reads: Reads::default(),
+            uncommitted,
+            heartbeat_at: self.now + self.options.heartbeat_interval,
+            transfer: None,
+            lease_is_off,
+        }));
+        self.follow_configuration();
+        self.append_own(EntryKind::NoOp, &[]);
     }
 
     /// `[Raft §5.3]`: "The leader appends the command to its log as a new entry". Peers and disk get it together.
@@ -46,38 +46,49 @@ impl Raft {
         let Role::Leader(leader) = &self.role else {
             return Err(ProposeError::NotLeader { leader: self.leader_id() });
         };
+        if let Some(Transfer { to, .. }) = leader.transfer {
+            return Err(ProposeError::HandingOver { to });
+        }
         let uncommitted = leader.uncommitted.bytes();
         let limit = self.options.max_uncommitted_bytes;
         if uncommitted > 0 && uncommitted + entries.encoded_bytes() > limit {
             return Err(ProposeError::Busy { uncommitted, limit });
         }
+        Ok(self.append_entries(entries))
+    }
+
+    /// One entry of the leader's own.
+    pub(super) fn append_own(&mut self, kind: EntryKind, payload: &[u8]) -> EntryId {
+        let mut entry = BlockBuilder::new();
+        entry.push(kind, &[payload]);
+        self.append_entries(entry)
+    }
+
+    /// The identity of the first one.
+    fn append_entries(&mut self, entries: BlockBuilder) -> EntryId {
         let first = EntryId::new(self.hard_state.current_term, self.terms.last().index.next());
-        self.append_own(entries);
-        Ok(first)
-    }
-
-    fn append_own(&mut self, entries: BlockBuilder) {
-        let Role::Leader(leader) = &mut self.role else { return };
-        let first = self.terms.last().index.next();
-        let Some(block) = entries.finish(first, self.hard_state.current_term) else { return };
-        leader.uncommitted.push(block.last_index(), block.encoded_bytes());
+        let Some(block) = entries.finish(first.index, first.term) else { return first };
+        if let Role::Leader(leader) = &mut self.role {
+            leader.uncommitted.push(block.last_index(), block.encoded_bytes());
+        }
         self.append_to_log(&block);
+        first
     }
 
-    /// The end of a batch: commit what a quorum has, start a read round, send what there is to send.
+    /// The end of a batch: what goes out to the peers.
     pub(super) fn settle_leader(&mut self) {
-        self.advance_commit();
         let Role::Leader(leader) = &mut self.role else { return };
         if leader.reads.begin_round() {
             self.send_heartbeats();
         }
         self.replicate();
         self.confirm_reads();
+        self.hand_over();
     }
 
     /// `[Raft Figure 2, Leaders]`: "If there exists an N such that N > commitIndex, a majority of matchIndex\[i\] ≥ N, and
     /// log\[N\].term == currentTerm: set commitIndex = N". The leader counts itself only as far as its disk is.
-    fn advance_commit(&mut self) {
+    pub(super) fn advance_commit(&mut self) {
         let durable_last = self.writes.durable_last();
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(configuration) = self.configurations.latest() else { return };
@@ -88,38 +99,12 @@ impl Raft {
         };
         let reached = configuration.quorum().reached(match_of);
         if reached > self.commit_index && reached >= leader.term_start {
-            self.commit_index = reached;
+            let before = std::mem::replace(&mut self.commit_index, reached);
             leader.uncommitted.committed(reached);
             leader.reads.unpark(reached);
-        }
-    }
-
-    /// Up to where this node must have applied to serve a read that arrives now. `[Ongaro §6.4]`
-    pub(super) fn read(&mut self, ticket: Ticket) {
-        let commit_index = self.commit_index;
-        let Role::Leader(leader) = &mut self.role else {
-            return self.refuse_read(ticket, ReadError::NotLeader { leader: self.leader_id() });
-        };
-        let waiting = leader.reads.len();
-        if waiting >= MAX_WAITING_READS {
-            return self.refuse_read(ticket, ReadError::Busy { waiting });
-        }
-        let own_term_committed = commit_index >= leader.term_start;
-        leader.reads.push(ticket, own_term_committed.then_some(commit_index));
-    }
-
-    fn confirm_reads(&mut self) {
-        let Role::Leader(leader) = &mut self.role else { return };
-        let Some(configuration) = self.configurations.latest() else { return };
-        let own_round = leader.reads.round();
-        let round_of = |voter: NodeId| match leader.progress.get(&voter) {
-            Some(progress) => progress.read_seq,
-            None if voter == self.id => own_round,
-            None => 0,
-        };
-        let round = configuration.quorum().reached(round_of);
-        for (ticket, index) in leader.reads.confirm(round) {
-            self.effects.push(Effect::ReadReady { ticket, outcome: Ok(index) });
+            if (before.next()..=reached).contains(&self.configurations.latest_index()) {
+                self.configuration_is_committed();
+            }
         }
     }
 
@@ -149,6 +134,7 @@ impl Raft {
             return self.become_follower(self.hard_state.current_term, None);
         }
         self.send_heartbeats();
+        self.tick_transfer();
     }
 
     fn has_lost_its_quorum(&self) -> bool {
@@ -157,12 +143,12 @@ impl Raft {
         let heard_at = |voter: NodeId| match leader.progress.get(&voter) {
             Some(progress) => progress.heard_at,
             None if voter == self.id => self.now,
-            None => crate::time::Time::ZERO,
+            None => Time::ZERO,
         };
         self.now >= configuration.quorum().reached(heard_at) + self.options.election_timeout
     }
 
-    fn send_heartbeats(&mut self) {
+    pub(super) fn send_heartbeats(&mut self) {
         let Role::Leader(leader) = &self.role else { return };
         let heartbeat = Message::Heartbeat(Heartbeat {
             term: self.hard_state.current_term,
@@ -180,18 +166,21 @@ impl Raft {
             return self.become_follower(response.term, None);
         }
         if response.term == self.hard_state.current_term {
-            self.heard_from(from, response.read_seq);
+            self.heard_from(from, response.read_seq, response.sent_at);
         }
     }
 
     /// An answer of the current term: the peer follows, and has seen this read round.
-    pub(super) fn heard_from(&mut self, from: NodeId, read_seq: u64) {
+    pub(super) fn heard_from(&mut self, from: NodeId, read_seq: u64, sent_at: Time) {
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(progress) = leader.progress.get_mut(&from) else { return };
         progress.heard_at = self.now;
-        // Nobody can have seen a round that has not begun.
+        // Nobody can have seen a round that has not begun, nor anything that was sent later than now.
         if read_seq <= leader.reads.round() {
             progress.read_seq = progress.read_seq.max(read_seq);
+        }
+        if sent_at <= self.now {
+            progress.answered_at = progress.answered_at.max(sent_at);
         }
     }
 }

@@ -7,7 +7,6 @@ use super::Raft;
 use super::role::Role;
 use crate::block::Block;
 use crate::effect::Effect;
-use crate::error::{Halt, ReadFailureText};
 use crate::message::{AppendEntries, AppendEntriesResponse, AppendOutcome, Message};
 use crate::progress::ProgressState;
 use crate::storage::{ReadFailure, ReadRequest};
@@ -69,7 +68,8 @@ impl Raft {
         }
         match self.cache.get(progress.next_index, last, options.max_message_bytes) {
             Some(blocks) => Next::Send(prev_entry, blocks),
-            None => Next::Fetch(progress.next_index),
+            None if progress.next_index <= self.vouched_for() => Next::Fetch(progress.next_index),
+            None => Next::Nothing,
         }
     }
 
@@ -103,10 +103,26 @@ impl Raft {
         if response.term < self.hard_state.current_term {
             return;
         }
-        self.heard_from(from, response.read_seq);
+        self.heard_from(from, response.read_seq, response.sent_at);
         match response.outcome {
             AppendOutcome::Matched { match_index } => self.on_matched(from, match_index),
             AppendOutcome::Conflict { prev_index, hint } => self.on_conflict(from, prev_index, hint),
+        }
+        if let Some(hole) = response.hole {
+            self.on_hole(from, hole);
+        }
+    }
+
+    /// The peer has lost an entry, which it may have acknowledged: it gets it again. Its match index stays: what others
+    /// were told about it is still what they go by.
+    fn on_hole(&mut self, from: NodeId, hole: LogIndex) {
+        let last = self.terms.last().index;
+        let Role::Leader(leader) = &mut self.role else { return };
+        let Some(progress) = leader.progress.get_mut(&from) else { return };
+        let is_fed = !matches!(progress.state, ProgressState::Snapshot { .. });
+        if is_fed && hole <= progress.match_index && hole <= last {
+            progress.probe();
+            progress.next_index = hole;
         }
     }
 
@@ -194,7 +210,7 @@ impl Raft {
         let id = self.next_fetch;
         self.next_fetch += 1;
         self.fetches.insert(id, what);
-        let through = through.min(self.writes.durable_last());
+        let through = through.min(self.vouched_for());
         let max_bytes = self.options.max_message_bytes;
         self.effects.push(Effect::Read(ReadRequest { id, from, through, max_bytes }));
         id
@@ -228,9 +244,7 @@ impl Raft {
                 }
             }
             Err(ReadFailure::Compacted { .. }) => self.needs_snapshot(peer),
-            Err(reason @ ReadFailure::Damaged { .. }) => {
-                self.halt(Halt::LogUnreadable { from, reason: ReadFailureText(reason) });
-            }
+            Err(reason @ ReadFailure::Damaged { .. }) => self.on_unreadable(from, reason),
         }
     }
 

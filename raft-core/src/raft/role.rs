@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::forwarded::Forwarded;
 use crate::progress::Progress;
 use crate::reads::Reads;
 use crate::time::Time;
@@ -29,6 +30,8 @@ pub(super) struct Follower {
     pub(super) acknowledged: LogIndex,
     /// The newest append that waits for its answer.
     pub(super) unanswered: Option<Echo>,
+    /// Reads that wait for the leader's word.
+    pub(super) forwarded: Forwarded,
 }
 
 /// What an answer gives back of its request.
@@ -44,8 +47,9 @@ impl Echo {
 }
 
 impl Follower {
-    pub(super) const fn new(leader: Option<NodeId>) -> Self {
-        Self { leader, matched: LogIndex::ZERO, acknowledged: LogIndex::ZERO, unanswered: None }
+    pub(super) fn new(leader: Option<NodeId>) -> Self {
+        let (matched, acknowledged) = (LogIndex::ZERO, LogIndex::ZERO);
+        Self { leader, matched, acknowledged, unanswered: None, forwarded: Forwarded::default() }
     }
 }
 
@@ -60,6 +64,8 @@ pub(super) struct PreCandidate {
 pub(super) struct Candidate {
     /// The own vote is among them only once it is durable.
     pub(super) votes: Votes,
+    /// The leader of the term before asked for this campaign.
+    pub(super) forced: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -71,6 +77,19 @@ pub(super) struct Leader {
     pub(super) reads: Reads,
     pub(super) uncommitted: Uncommitted,
     pub(super) heartbeat_at: Time,
+    pub(super) transfer: Option<Transfer>,
+    /// No reads by lease in this term any more (or at all): somebody was asked to campaign without waiting for it to end.
+    pub(super) lease_is_off: bool,
+}
+
+/// Leadership on its way to another node. `[Ongaro §3.10]`
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Transfer {
+    pub(super) to: NodeId,
+    /// Not achieved by then, it is given up.
+    pub(super) until: Time,
+    /// Whether the successor was asked to campaign since the last heartbeat.
+    pub(super) asked: bool,
 }
 
 /// A role's name, for people.

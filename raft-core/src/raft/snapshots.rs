@@ -7,13 +7,14 @@
 
 use super::Raft;
 use super::apply::Applying;
+use super::replication::Fetch;
 use super::role::{Echo, Role};
 use crate::cache::Cache;
 use crate::configurations::Configurations;
 use crate::effect::Effect;
 use crate::snapshot::{SnapshotInfo, SnapshotMeta, SnapshotOffer};
 use crate::transport::TransferId;
-use crate::types::{LogIndex, NodeId, Term};
+use crate::types::{EntryId, LogIndex, NodeId, Term};
 
 /// A snapshot on its way in; one at a time.
 #[derive(Clone, Debug)]
@@ -43,6 +44,7 @@ impl Raft {
         let through = unneeded.min(self.applying.handed_out());
         if through > self.terms.base().index {
             self.terms.compact(through);
+            self.damage.covered(through);
             self.effects.push(Effect::Compact { through });
         }
         self.configurations.compact(covered);
@@ -53,7 +55,7 @@ impl Raft {
             && self.hard_state.cluster_id.is_some()
             && self.follow(from, offer.term);
         let last = offer.info.meta.last;
-        let behind = last.index > self.commit_index;
+        let behind = self.lacks(last.index);
         if current && behind && self.installing.is_none() {
             self.installing = Some(Installing::Receiving(offer.info.clone()));
             return self.effects.push(Effect::AcceptSnapshot { transfer, offer });
@@ -68,10 +70,16 @@ impl Raft {
         }
     }
 
+    /// Whether a snapshot that ends at `index` would bring something.
+    fn lacks(&self, index: LogIndex) -> bool {
+        index > self.commit_index
+            || self.damage.first_hole(self.terms.last()).is_some_and(|hole| hole <= index)
+    }
+
     pub(super) fn on_snapshot_received(&mut self, _from: NodeId, offer: SnapshotOffer, complete: bool) {
         match &self.installing {
             Some(Installing::Receiving(info)) if *info == offer.info => {
-                let wanted = complete && offer.info.meta.last.index > self.commit_index;
+                let wanted = complete && self.lacks(offer.info.meta.last.index);
                 self.installing = wanted.then_some(Installing::Received(offer.info, offer.term));
                 self.publish_when_durable();
             }
@@ -99,12 +107,23 @@ impl Raft {
             // `[Raft Figure 13, 6]`: an entry with the snapshot's last index and term: retain what follows it. What the
             // snapshot covers is committed.
             self.commit_index = self.commit_index.max(meta.last.index);
+            if self.damage.first_hole(self.terms.last()).is_some_and(|hole| hole <= meta.last.index) {
+                self.skip_damage(meta.last);
+            }
             self.snapshot = meta;
             self.compact();
         } else {
             self.restart_from(meta);
         }
         self.acknowledge_committed();
+    }
+
+    /// The snapshot covers entries that could not be applied. What follows it stays: it may have been acknowledged.
+    fn skip_damage(&mut self, last: EntryId) {
+        self.damage.covered(last.index);
+        self.applying = Applying::new(last.index);
+        self.fetches.retain(|_, fetch| *fetch != Fetch::Apply);
+        self.effects.push(Effect::Restore(last));
     }
 
     /// `[Raft Figure 13, 7 and 8]`: "Discard the entire log. Reset state machine using snapshot contents (and load
@@ -120,6 +139,7 @@ impl Raft {
         self.terms.reset(meta.last);
         self.cache = Cache::default();
         self.writes.reset(meta.last);
+        self.damage.covered(LogIndex(u64::MAX));
         self.configurations = Configurations::new(&meta);
         self.commit_index = meta.last.index;
         self.applying = Applying::new(meta.last.index);

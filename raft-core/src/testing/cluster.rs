@@ -17,7 +17,7 @@ mod settle;
 mod transfers;
 mod violation;
 
-pub use action::{Action, Command, Delivery, Loss, TransferStep};
+pub use action::{Action, Command, Delivery, Loss, TransferStep, Wish};
 pub use machine::{MAX_PADDING, SimMachine};
 pub use messages::{MessageKind, content, summary};
 pub use transfers::TransferPhase;
@@ -30,6 +30,7 @@ use crate::error::{ProposeError, ReadError};
 use crate::input::Ticket;
 use crate::message::Message;
 use crate::options::Options;
+use crate::quorum::VoteResult;
 use crate::raft::RoleName;
 use crate::storage::Write;
 use crate::testing::hash::TraceHash;
@@ -246,6 +247,31 @@ impl Cluster {
         NodeView { node: &self.nodes[place], now: self.now }
     }
 
+    /// The places of the members of the newest committed configuration.
+    #[must_use]
+    pub fn members(&self) -> Vec<usize> {
+        let members = self.checker.agreed().map_or(&self.founder, |agreed| agreed);
+        members.members().iter().map(|member| place_of(member.id)).collect()
+    }
+
+    /// Learners that may become voters any moment.
+    #[must_use]
+    pub fn promotable(&self) -> Vec<usize> {
+        let all = self.checker.in_play().flat_map(|members| members.members());
+        let promotable = all.filter(|member| member.role == MemberRole::Promotable);
+        promotable.map(|member| place_of(member.id)).collect()
+    }
+
+    /// Whether the nodes that `is_in` says are in are a quorum of every configuration that is, or may yet be, in force.
+    #[must_use]
+    pub fn is_quorum(&self, is_in: impl Fn(usize) -> bool) -> bool {
+        let wins = |members: &Configuration| {
+            members.quorum().vote(|id| Some(is_in(place_of(id)))) == VoteResult::Won
+        };
+        let mut in_play = self.checker.in_play().peekable();
+        if in_play.peek().is_none() { wins(&self.founder) } else { in_play.all(|members| wins(members)) }
+    }
+
     /// What the transfer on a link waits for, if there is one.
     #[must_use]
     pub fn transfer(&self, from: usize, to: usize) -> Option<TransferPhase> {
@@ -284,6 +310,18 @@ impl<'a> NodeView<'a> {
     #[must_use]
     pub fn raft(&self) -> Option<&'a crate::Raft> {
         self.node.running().map(|running| running.driver.raft())
+    }
+
+    /// Whether its folder was wiped.
+    #[must_use]
+    pub const fn is_gone(&self) -> bool {
+        self.node.gone
+    }
+
+    /// The first entry on its disk that has rotted.
+    #[must_use]
+    pub fn first_damaged(&self) -> Option<LogIndex> {
+        self.node.first_damaged()
     }
 
     /// Whether it runs.
@@ -357,15 +395,21 @@ pub fn place_of(id: NodeId) -> usize {
 }
 
 fn founder(voters: usize, learners: usize) -> Configuration {
-    let members = (0..voters + learners).map(|place| Member {
+    let role = |place| if place < voters { MemberRole::Voter } else { MemberRole::Learner };
+    let members = (0..voters + learners).map(|place| member(place, role(place)));
+    Configuration::new(1, members.collect()).expect("distinct ids and names, and at least one voter")
+}
+
+/// The node at `place` as a member.
+fn member(place: usize, role: MemberRole) -> Member {
+    Member {
         id: node_id(place),
-        role: if place < voters { MemberRole::Voter } else { MemberRole::Learner },
+        role,
         newest_version: 1,
         name: format!("n{place}"),
         peer_address: String::new(),
         client_address: String::new(),
-    });
-    Configuration::new(1, members.collect()).expect("distinct ids and names, and at least one voter")
+    }
 }
 
 /// A log that begins with `configuration`, as its founder writes it.

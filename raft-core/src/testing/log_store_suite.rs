@@ -89,6 +89,8 @@ pub enum LogSentence {
     MaxBytes,
     /// Integrity of answers.
     Verified,
+    /// What a fill does.
+    Fills,
     /// Answers before the log's start.
     Compacted,
     /// What compaction may drop.
@@ -109,7 +111,9 @@ impl fmt::Display for LogSentence {
                 "the hard state is durable before any entry of the write can survive a crash"
             }
             Self::Prefix => "of writes not yet durable a crash leaves what amounts to a prefix of the queue",
-            Self::Recovered => "opening tells hard state, base, last entry, term runs and configurations",
+            Self::Recovered => {
+                "opening tells hard state, base, last entry, term runs, configurations and damage"
+            }
             Self::Poisoned => "a failed write or sync is reported once, and nothing is durable after it",
             Self::Reads => {
                 "a read is answered once, with the durable entries of its range, contiguous from `from`"
@@ -118,6 +122,9 @@ impl fmt::Display for LogSentence {
                 "an answer stops before the block that would exceed max_bytes, but is never empty"
             }
             Self::Verified => "the payloads in an answer are verified",
+            Self::Fills => {
+                "a fill that is durable has mended the entry, and changed no other; else the store fails"
+            }
             Self::Compacted => {
                 "a read before the log's start is answered by Compacted with the first entry there"
             }

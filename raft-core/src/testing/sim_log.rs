@@ -32,6 +32,8 @@ struct State {
     reads: VecDeque<ReadRequest>,
     /// Nothing becomes durable any more, and nothing more is queued.
     poisoned: bool,
+    /// Nothing becomes durable for now.
+    full: bool,
     sink: Sink<LogEvent>,
 }
 
@@ -64,7 +66,7 @@ impl SimLog {
     pub fn open(image: LogImage, sink: Sink<LogEvent>) -> (Self, Recovered) {
         let recovered = image.recovered();
         let (writes, reads) = (VecDeque::new(), VecDeque::new());
-        let state = State { durable: image, writes, reads, poisoned: false, sink };
+        let state = State { durable: image, writes, reads, poisoned: false, full: false, sink };
         (Self { state: Arc::new(Mutex::new(state)) }, recovered)
     }
 
@@ -89,7 +91,7 @@ impl SimLog {
     /// Returns the newest of them.
     pub fn complete_writes(&self, count: usize) -> Option<WriteId> {
         let mut state = self.state();
-        let count = if state.poisoned { 0 } else { count.min(state.writes.len()) };
+        let count = if state.poisoned || state.full { 0 } else { count.min(state.writes.len()) };
         let done: Vec<_> = state.writes.drain(..count).collect();
         done.iter().for_each(|write| state.durable.apply(write));
         let newest = done.last()?.id;
@@ -123,6 +125,16 @@ impl SimLog {
             let sink = state.sink.clone();
             drop(state);
             sink(LogEvent::Failed(reason));
+        }
+    }
+
+    /// Lets the disk be full, or not any more; says so at each change.
+    pub fn set_full(&self, full: bool) {
+        let mut state = self.state();
+        if std::mem::replace(&mut state.full, full) != full {
+            let sink = state.sink.clone();
+            drop(state);
+            sink(LogEvent::Full(full));
         }
     }
 

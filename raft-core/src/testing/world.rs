@@ -8,6 +8,7 @@
 mod clients;
 mod nemesis;
 mod network;
+mod operator;
 mod phases;
 mod plan;
 mod queue;
@@ -73,6 +74,7 @@ struct Desk {
     restoring: bool,
     restarting: bool,
     stalled_until: Time,
+    full: bool,
     /// It is to stay down.
     abandoned: bool,
 }
@@ -82,6 +84,7 @@ const WORLD_STREAM: u64 = 2;
 
 /// See the module.
 pub struct World {
+    seed: u64,
     plan: Plan,
     cluster: Cluster,
     now: Time,
@@ -112,6 +115,7 @@ impl World {
         let count = cluster.node_count();
         let desk = |node: usize| Desk::new(Dice::new(seed, DESK_STREAM + node as u64));
         let mut world = Self {
+            seed,
             now: Time::ZERO,
             queue: Queue::default(),
             parcels: Parcels::default(),
@@ -174,7 +178,7 @@ impl World {
             recording.push(Step { at: self.now, action: action.clone() });
         }
         self.cluster.perform(self.now, action)?;
-        self.follow_up(action.node());
+        self.follow_up(action.node().unwrap_or(self.desks.len()));
         Ok(())
     }
 
@@ -236,6 +240,11 @@ impl World {
                 let Some(node) = self.process(node, incarnation) else { return Ok(()) };
                 self.act(&Action::Resume { node })
             }
+            Happening::DiskRoom { node, incarnation } => {
+                let Some(node) = self.process(node, incarnation) else { return Ok(()) };
+                self.disk_room(node)
+            }
+            Happening::Join => self.join(),
             Happening::Reconnect { partition } => {
                 if partition == self.partitions {
                     self.network.heal();
@@ -271,6 +280,11 @@ impl World {
         }
         let seed = self.desks[node].dice.next_u64();
         self.act(&Action::Restart { node, seed })
+    }
+
+    fn disk_room(&mut self, node: usize) -> Result<(), Violation> {
+        self.desks[node].full = false;
+        self.act(&Action::DiskFull { node, full: false })
     }
 
     /// The operator founds the cluster, again if the founder has lost it before it was durable.
@@ -347,6 +361,10 @@ impl World {
 
     /// Schedules what the node waits for.
     fn attend(&mut self, node: usize) {
+        if node == self.desks.len() {
+            let seed = self.seed;
+            self.desks.push(Desk::new(Dice::new(seed, DESK_STREAM + node as u64)));
+        }
         let view = self.cluster.node(node);
         let desk = &mut self.desks[node];
         let incarnation = u32::try_from(view.incarnation()).expect("few restarts");
@@ -355,7 +373,7 @@ impl World {
         }
         let number = node as u8;
         if !view.is_up() {
-            if !desk.restarting && !desk.abandoned {
+            if !desk.restarting && !desk.abandoned && !view.is_gone() {
                 desk.restarting = true;
                 let timeout = self.plan.setup.options.election_timeout;
                 let wait = desk.dice.span(timeout / 100, timeout * 10);
@@ -365,7 +383,7 @@ impl World {
         }
         let (writes, reads) = view.disk_queue();
         let begin = self.now.max(desk.stalled_until);
-        if writes > 0 && !desk.syncing {
+        if writes > 0 && !desk.syncing && !desk.full {
             desk.syncing = true;
             let wait = desk.sync_time(&self.plan.disk);
             let writes = u32::try_from(writes).unwrap_or(u32::MAX);
@@ -411,7 +429,7 @@ impl World {
         let request = client.request(&self.plan.clients);
         let node = client.target;
         let (action, tracked) = match request {
-            Request::Read => (Action::Read { node }, true),
+            Request::Read { lease } => (Action::Read { node, lease }, true),
             Request::Propose(command) => (Action::Propose { node, command }, command.client > 0),
         };
         let up = self.cluster.node(node).is_up();
@@ -469,6 +487,7 @@ impl Desk {
             restoring: false,
             restarting: false,
             stalled_until: Time::ZERO,
+            full: false,
             abandoned: false,
         }
     }
@@ -478,7 +497,7 @@ impl Desk {
         self.incarnation = incarnation;
         self.timer = None;
         (self.syncing, self.reading, self.snapshotting, self.restoring) = (false, false, false, false);
-        self.restarting = false;
+        (self.restarting, self.full) = (false, false);
     }
 
     fn sync_time(&mut self, plan: &DiskPlan) -> Duration {

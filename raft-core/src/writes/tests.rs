@@ -58,7 +58,7 @@ fn what_is_called_durable_is_on_disk_as_in_memory_and_all_of_it_once_nothing_is_
                     base = at.index.0;
                 }
                 4 => writes.set_hard_state(HardState { current_term: Term(term), ..HardState::default() }),
-                5 => queue.extend(writes.take(LogIndex(memory.len() as u64))),
+                5 => queue.extend(writes.take(LogIndex(memory.len() as u64), Time::ZERO)),
                 _ => {
                     let done: Vec<_> =
                         queue.drain(..usize::try_from(rng.below(queue.len() as u64 + 1)).unwrap()).collect();
@@ -72,7 +72,7 @@ fn what_is_called_durable_is_on_disk_as_in_memory_and_all_of_it_once_nothing_is_
             assert_eq!(disk.0.get(..durable), memory.get(..durable), "seed {seed}");
             assert_eq!(writes.durable_hard_state().current_term.0, disk.1);
         }
-        queue.extend(writes.take(LogIndex(memory.len() as u64)));
+        queue.extend(writes.take(LogIndex(memory.len() as u64), Time::ZERO));
         if let Some(last) = queue.back() {
             writes.complete(last.id);
         }
@@ -84,10 +84,10 @@ fn what_is_called_durable_is_on_disk_as_in_memory_and_all_of_it_once_nothing_is_
 fn a_late_completion_of_an_overwritten_append_marks_nothing_newer_durable() {
     let mut writes = Writes::new(HardState::default(), LogIndex(0));
     writes.append(block(1, 3, 1));
-    let first = writes.take(LogIndex(3)).unwrap();
+    let first = writes.take(LogIndex(3), Time::ZERO).unwrap();
     writes.truncate(LogIndex(2));
     writes.append(block(2, 2, 2));
-    let second = writes.take(LogIndex(3)).unwrap();
+    let second = writes.take(LogIndex(3), Time::ZERO).unwrap();
     writes.complete(first.id);
     assert_eq!(writes.durable_last(), LogIndex(1));
     writes.complete(second.id);
@@ -102,11 +102,11 @@ fn one_write_takes_in_a_whole_batch_and_completions_are_cumulative() {
     writes.append(block(1, 1, 1));
     writes.append(block(2, 2, 1));
     writes.truncate(LogIndex(3));
-    let write = writes.take(LogIndex(2)).unwrap();
+    let write = writes.take(LogIndex(2), Time::ZERO).unwrap();
     assert_eq!((write.id, write.append.len(), write.truncate_from), (WriteId(1), 2, None));
-    assert!(writes.take(LogIndex(2)).is_none());
+    assert!(writes.take(LogIndex(2), Time::ZERO).is_none());
     writes.append(block(3, 1, 1));
-    let second = writes.take(LogIndex(3)).unwrap();
+    let second = writes.take(LogIndex(3), Time::ZERO).unwrap();
     assert!(writes.complete(second.id) && writes.is_durable(write.id));
     assert!(!writes.complete(write.id), "an older completion is no news");
     assert_eq!(writes.durable_hard_state().voted_for, voted_for);

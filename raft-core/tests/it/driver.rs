@@ -315,8 +315,8 @@ fn a_read_on_an_idle_cluster_costs_one_round() {
 #[test]
 fn reads_are_refused_where_nobody_leads_and_when_the_leader_is_deposed() {
     let mut cluster = Cluster::of(3);
+    let nobody_leads = cluster.node(2).is_asked_to_read();
     cluster.elect(1);
-    let elsewhere = cluster.node(2).is_asked_to_read();
     cluster.isolate(1);
     let deposed = cluster.node(1).is_asked_to_read();
     cluster.deliver();
@@ -324,8 +324,21 @@ fn reads_are_refused_where_nobody_leads_and_when_the_leader_is_deposed() {
     cluster.heal();
     cluster.heartbeats(2, 1);
     let not_leader = |leader| Some(Err(ReadError::NotLeader { leader }));
-    assert_eq!(cluster.node(2).read_outcome(elsewhere), not_leader(Some(id(1))));
+    assert_eq!(cluster.node(2).read_outcome(nobody_leads), not_leader(None));
     assert_eq!(cluster.node(1).read_outcome(deposed), not_leader(None));
+}
+
+/// A follower serves a linearizable read from its own state, as soon as that includes what its leader names.
+#[test]
+fn a_follower_serves_a_read_when_it_has_applied_what_its_leader_names() {
+    let mut cluster = Cluster::of(3);
+    cluster.elect(1);
+    cluster.node(1).proposes("x");
+    cluster.deliver();
+    assert_eq!(cluster.node(2).applied(), 2, "it does not know yet that x is committed");
+    let read = cluster.node(2).is_asked_to_read();
+    cluster.deliver();
+    assert_eq!((cluster.node(2).read_outcome(read), cluster.node(2).applied()), (Some(Ok(LogIndex(3))), 3));
 }
 
 /// Options that cannot work are named.

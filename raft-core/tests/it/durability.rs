@@ -4,11 +4,13 @@
 
 use raft_core::message::AppendEntries;
 use raft_core::testing::sim_log::Part;
-use raft_core::{Effect, HardState, Input, LogIndex, Message, Options, RoleName, Term, Ticket, WriteId};
+use raft_core::{
+    Effect, HardState, Input, LogIndex, Message, Options, ReadProof, RoleName, Term, Ticket, WriteId,
+};
 
 use crate::support::{
     Disk, ELECTION_TIMEOUT, Network, Peer, append, conflict, entry, heartbeat, heartbeat_answer, id, matched,
-    options, pre_vote, pre_vote_answer, request_vote, vote, voters,
+    options, pre_vote, pre_vote_answer, request_vote, timeout_now, vote, voters,
 };
 
 // Votes.
@@ -136,8 +138,8 @@ fn an_own_vote_of_an_earlier_campaign_counts_for_nothing() {
     let mut node = Peer::member_of(&voters([1]), &[1]);
     node.disk_stalls();
     node.times_out();
-    node.receives(2, vote(3, false));
-    node.times_out();
+    node.receives(2, heartbeat(3, 0));
+    node.receives(2, timeout_now(3));
     assert_eq!((node.role(), node.term()), (RoleName::Candidate, 4));
     node.disk_completes_one();
     node.disk_completes_one();
@@ -416,9 +418,7 @@ fn a_completion_of_an_earlier_leadership_commits_nothing_in_a_later_one() {
     node.disk_stalls();
     node.proposes_all(&["a", "b", "c"]).unwrap();
     node.receives(3, append(3, entry(2, 2), &[3], 2));
-    node.time_passes(ELECTION_TIMEOUT);
-    node.times_out();
-    node.receives(2, pre_vote_answer(4, true));
+    node.receives(3, timeout_now(3));
     // The write of "a", "b", "c"; then that of term 3, which overwrote them.
     node.disk_completes_one();
     assert_eq!(node.raft.durable().1, LogIndex(2));
@@ -465,7 +465,7 @@ fn effects_of_a_batch_leave_in_a_safe_order() {
     let mut node = Peer::with_log(&[1, 1]).elected();
     node.receives(2, matched(2, 3));
     node.effects();
-    node.takes(Input::Read { ticket: Ticket(9) });
+    node.takes(Input::Read { ticket: Ticket(9), proof: ReadProof::Quorum });
     node.proposes("x").unwrap();
     let order: Vec<&str> = node.effects().iter().map(name).collect();
     assert_eq!(
@@ -499,6 +499,6 @@ fn a_stopped_node_is_silent() {
         node.receives(2, message);
     }
     node.times_out();
-    node.step(Input::Read { ticket: Ticket(77) });
+    node.step(Input::Read { ticket: Ticket(77), proof: ReadProof::Quorum });
     assert_eq!((node.effects().len(), node.sent(), node.term()), (0, vec![], 3));
 }

@@ -165,3 +165,8 @@ fn a_store_that_serves_rotten_payloads_is_rejected() {
 fn a_store_that_compacts_one_entry_too_many_is_rejected() {
     rejected(Bug::CompactsTooMuch, LogSentence::Compaction);
 }
+
+#[test]
+fn a_store_that_reports_a_fill_it_did_not_do_is_rejected() {
+    rejected(Bug::IgnoresFills, LogSentence::Fills);
+}

@@ -2,6 +2,9 @@
 
 #[cfg(test)]
 #[cfg(feature = "testing")]
+mod damage;
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod driver;
 #[cfg(test)]
 #[cfg(feature = "testing")]
@@ -11,7 +14,13 @@ mod driver_snapshots;
 mod durability;
 #[cfg(test)]
 #[cfg(feature = "testing")]
+mod lease;
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod log_stores;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod membership;
 #[cfg(test)]
 #[cfg(all(feature = "testing", feature = "node"))]
 mod node;
@@ -54,3 +63,6 @@ mod snapshot_stores;
 #[cfg(test)]
 #[cfg(feature = "testing")]
 mod support;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod transfer;

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use raft_core::configuration::MemberRole::{Learner, Voter};
-use raft_core::{Effect, Input, LogIndex, Message, ReadError, RoleName, Term, Ticket};
+use raft_core::{Effect, Input, LogIndex, Message, ReadError, ReadProof, RoleName, Term, Ticket};
 
 use crate::support::{
     Disk, ELECTION_TIMEOUT, Network, Peer, append, entry, forced_request_vote, heartbeat, heartbeat_answer,
@@ -365,7 +365,7 @@ fn reads_of_one_turn_share_a_round() {
     net.elect(1);
     let tickets: Vec<_> = (100..150).map(Ticket).collect();
     for &ticket in &tickets {
-        net.node(1).takes(Input::Read { ticket });
+        net.node(1).takes(Input::Read { ticket, proof: ReadProof::Quorum });
     }
     net.node(1).settles();
     let said = net.node(1).sent();
@@ -477,7 +477,7 @@ fn too_many_waiting_reads_are_turned_away() {
     node.receives(2, matched(2, 2));
     let most = 1 << 16;
     for ticket in 0..most + 3 {
-        node.takes(Input::Read { ticket: Ticket(1_000 + ticket) });
+        node.takes(Input::Read { ticket: Ticket(1_000 + ticket), proof: ReadProof::Quorum });
     }
     node.settles();
     let refused: Vec<_> = (0..most + 3).filter_map(|ticket| node.outcome(Ticket(1_000 + ticket))).collect();

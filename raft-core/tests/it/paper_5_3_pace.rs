@@ -449,21 +449,23 @@ fn a_read_of_an_earlier_leadership_is_void() {
     assert_eq!((node.role(), node.pending_reads().len()), (RoleName::Leader, 1));
 }
 
-/// A9 (openraft#1795): a log that cannot be read is not the end of the log. The node stops.
+/// A9 (openraft#1795): a log that cannot be read is not the end of the log. What cannot be read is not sent, and the leader,
+/// which cannot serve its peers, hands over.
 #[test]
-fn an_unreadable_entry_stops_the_node() {
+fn an_unreadable_entry_is_not_sent_and_the_leader_hands_over() {
     let mut node = leader_that_reads();
     let [request] = node.pending_reads()[..] else { panic!("one read") };
     let reason = Arc::new(io::Error::other("rot"));
     let answer = Err(ReadFailure::Damaged { index: LogIndex(3), reason });
     node.step(Input::LogRead { id: request.id, answer });
-    assert!(matches!(node.halt(), Some(Halt::LogUnreadable { from: LogIndex(2), .. })), "{:?}", node.halt());
     assert_eq!(node.appends_to(2), []);
+    node.heartbeats();
+    assert!(node.raft.handing_over_to().is_some());
 }
 
-/// The same for entries that are to be applied.
+/// A lone member has nobody who could send the entry again: it stops.
 #[test]
-fn an_unreadable_entry_to_apply_stops_the_node() {
+fn an_unreadable_entry_to_apply_stops_a_lone_node() {
     let mut node = Peer::start(1, options(), Disk::with_log(&voters([1]), &[1, 1, 1]));
     node.reads_stall();
     node.times_out();

@@ -1,5 +1,5 @@
-//! `[Raft §6]` Cluster membership, as far as it exists: which configuration is in force, and what each kind of
-//! member counts for. There is no way to propose a change yet; the tests play a leader that has one.
+//! `[Raft §6]` Cluster membership: which configuration is in force, and what each kind of member counts for. How
+//! changes are made is in `membership.rs`.
 
 use raft_core::configuration::MemberRole::{Incoming, Learner, Outgoing, Voter};
 use raft_core::{BlockBuilder, EntryKind, Halt, Input, LogIndex, Message, ProposeError, RoleName, Term};
@@ -15,7 +15,6 @@ use crate::support::{
 #[test]
 fn a_configuration_is_in_force_from_the_moment_it_is_appended() {
     let mut node = Peer::with_log(&[1]).following_2_in(2);
-    node.disk_stalls();
     let five = configuration_block(entry(2, 2), &voters(1..=5));
     node.receives(2, append_blocks(2, entry(1, 1), vec![five], 0));
     assert_eq!((node.voters(), node.commit()), (vec![1, 2, 3, 4, 5], 0));

@@ -123,15 +123,6 @@ fn a_round_of_an_earlier_term_confirms_no_read_of_this_one() {
     assert_eq!(leader.outcome(read), Some(Ok(LogIndex(4))));
 }
 
-/// A follower sends its readers to the leader.
-#[test]
-fn a_follower_serves_no_linearizable_read() {
-    let mut node = Peer::with_log(&[1]).following_2_in(1);
-    let read = node.is_asked_to_read();
-    let leader = node.raft.leader_id();
-    assert_eq!((node.outcome(read), node.leader()), (Some(Err(ReadError::NotLeader { leader })), Some(2)));
-}
-
 /// Linearizability of reads with writes: a read sees every write that was committed before it was asked for.
 #[test]
 fn a_read_covers_everything_committed_before_it() {

@@ -217,7 +217,7 @@ impl LogHarness for Threaded {
                     store.reads -= 1;
                     events.push(event);
                 }
-                LogEvent::Failed(_) => events.push(event),
+                LogEvent::Failed(_) | LogEvent::Full(_) => events.push(event),
             }
         }
         store.durable = store.submitted;

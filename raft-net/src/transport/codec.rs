@@ -26,8 +26,8 @@ use bytes::Bytes;
 use raft_core::block::{Block, BlockError, BlockHeader, ROW_BYTES};
 use raft_core::configuration::ConfigurationError;
 use raft_core::message::{
-    AppendEntries, AppendEntriesResponse, Heartbeat, HeartbeatResponse, Message, RequestVote,
-    RequestVoteResponse, TimeoutNow,
+    AppendEntries, AppendEntriesResponse, Heartbeat, HeartbeatResponse, Message, ReadIndex,
+    ReadIndexResponse, RequestVote, RequestVoteResponse, TimeoutNow,
 };
 use raft_core::time::Time;
 use raft_core::types::{EntryId, LogIndex, Term};
@@ -107,6 +107,8 @@ enum Header {
     Heartbeat(Heartbeat),
     HeartbeatResponse(HeartbeatResponse),
     TimeoutNow(TimeoutNow),
+    ReadIndex(ReadIndex),
+    ReadIndexResponse(ReadIndexResponse),
 }
 
 /// [`AppendEntries`] but for its blocks.
@@ -137,6 +139,8 @@ impl Header {
             Message::Heartbeat(message) => Self::Heartbeat(*message),
             Message::HeartbeatResponse(message) => Self::HeartbeatResponse(*message),
             Message::TimeoutNow(message) => Self::TimeoutNow(*message),
+            Message::ReadIndex(message) => Self::ReadIndex(*message),
+            Message::ReadIndexResponse(message) => Self::ReadIndexResponse(*message),
         }
     }
 }
@@ -189,6 +193,8 @@ pub fn decode_message(frame: Frame) -> Result<Message, CodecError> {
         Header::Heartbeat(message) => Message::Heartbeat(message),
         Header::HeartbeatResponse(message) => Message::HeartbeatResponse(message),
         Header::TimeoutNow(message) => Message::TimeoutNow(message),
+        Header::ReadIndex(message) => Message::ReadIndex(message),
+        Header::ReadIndexResponse(message) => Message::ReadIndexResponse(message),
     };
     nothing_left("message", FramePart::Head, &rest)?;
     nothing_left("message", FramePart::Tail, &frame.tail)?;

@@ -1,10 +1,12 @@
 //! What an opening does with a folder that is not as a store left it.
 
+use std::sync::Arc;
+
 use raft_core::fs::{File, Fs, StdFs};
 use raft_core::storage::SnapshotStore;
 use raft_core::testing::SimFs;
 use raft_core::testing::sim_fs::OperationKind;
-use raft_snapshot::{OpenError, Options};
+use raft_snapshot::{OpenError, Options, SnapshotFiles};
 
 use crate::support::*;
 
@@ -66,6 +68,36 @@ fn with_all_snapshots_damaged_there_is_none_and_each_is_named() {
     rot(&fs, 20);
     let store = Store::open(&fs);
     assert_eq!((store.report.damaged.len(), store.latest_index()), (2, 0));
+}
+
+#[test]
+fn looking_names_what_is_damaged_and_changes_nothing_until_the_folder_is_opened() {
+    let fs = disk_with(&[10, 20]);
+    rot(&fs, 20);
+    put(&fs, "0000000000000063-0000000000000001.part", vec![1; 10]);
+    let image = fs.image(DIR).unwrap();
+    let look = || SnapshotFiles::look(DIR.as_ref(), fs.clone(), SMALL).unwrap();
+    assert_eq!(look().into_damaged().len(), 1);
+    assert_eq!(fs.image(DIR).unwrap(), image);
+    let looked = look();
+    assert!(matches!(refused(&fs, SMALL), OpenError::Locked { .. }), "nobody else changes it meanwhile");
+    assert_eq!(looked.latest().unwrap().meta, meta_at(10));
+    assert_eq!(only(looked.damaged().iter().collect()).path, std::path::Path::new(&path(&file_name(20))));
+    let (files, report) = looked.open(Arc::new(|_| {})).unwrap();
+    assert_eq!((report.damaged.len(), report.removed.len()), (1, 1));
+    assert_eq!(files.latest().unwrap().meta, meta_at(10));
+    assert_ne!(fs.image(DIR).unwrap(), image);
+}
+
+#[test]
+fn looking_makes_no_folder_and_opening_does() {
+    let fs = disk();
+    let looked = SnapshotFiles::look(DIR.as_ref(), fs.clone(), SMALL).unwrap();
+    assert!(looked.latest().is_none() && looked.damaged().is_empty());
+    assert_eq!(fs.image("/data").unwrap().len(), 0);
+    assert!(fs.read_dir(DIR.as_ref()).is_err());
+    looked.open(Arc::new(|_| {})).unwrap();
+    assert!(fs.read_dir(DIR.as_ref()).is_ok());
 }
 
 #[test]

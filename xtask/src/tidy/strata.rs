@@ -12,9 +12,11 @@ const STRATA: [&[&str]; 5] = [
     &[
         "cache",
         "configurations",
+        "damage",
         "effect",
         "error",
         "fs",
+        "forwarded",
         "held",
         "input",
         "options",

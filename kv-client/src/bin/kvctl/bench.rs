@@ -15,8 +15,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::cli::Global;
+use crate::clients::Clients;
 use crate::format::{self, Format};
-use crate::{close, connect};
 
 /// Requests of this long at the start are not counted: connections, sessions and leaders are found meanwhile.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -88,9 +88,9 @@ struct Tally {
     last_error: Option<kv_client::Error>,
 }
 
-pub(crate) async fn bench(global: &Global, args: BenchArgs) -> Result<()> {
+pub(crate) async fn bench(to: &Clients<'_>, global: &Global, args: BenchArgs) -> Result<()> {
     let connections = args.connections.min(args.callers);
-    let clients = (0..connections).map(|_| connect(global)).collect::<Result<Vec<_>>>()?;
+    let clients = (0..connections).map(|_| to.connect()).collect::<Result<Vec<_>>>()?;
     if args.op == Operation::Get {
         fill(&clients, &args).await?;
     }
@@ -111,9 +111,6 @@ pub(crate) async fn bench(global: &Global, args: BenchArgs) -> Result<()> {
         .collect();
     while let Some(joined) = callers.join_next().await {
         joined.context("a caller")?;
-    }
-    for client in &clients {
-        close(client, global.timeout).await;
     }
     let tally = load.tally.lock().expect("all callers are done");
     print(global.output, &args, connections, &tally)?;

@@ -31,7 +31,8 @@ pub(crate) struct Global {
     )]
     pub(crate) endpoints: Vec<String>,
     /// Time limit of each request, its retries included (500ms, 5s, 1m)
-    #[arg(long, global = true, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(long, global = true, value_name = "TIME", default_value = "5s",
+          value_parser = humantime::parse_duration)]
     pub(crate) timeout: Duration,
     /// How to print [default: a table or text on a terminal, raw bytes on a pipe]
     #[arg(short, long, global = true, value_enum, value_name = "FORMAT")]
@@ -53,6 +54,9 @@ pub(crate) enum Command {
     /// Set a key if it has the expected value
     Cas(write::CasArgs),
     /// Show every node of the cluster, and compare their states
+    ///
+    /// Exits with 0 if some node leads and states agree, though nodes may be down; with 5 if no node leads or none
+    /// answers; with 8 if states differ.
     Status,
     /// Put the pairs of a file of JSON lines
     Import(import::ImportArgs),

@@ -5,18 +5,21 @@ use std::process::ExitCode;
 
 use kv_client::{Cause, Error, Rejection};
 
+use crate::signals::Stopped;
+
 /// The part of the help that scripts are written by.
 pub(crate) const HELP: &str = "\
 Exit codes:
   0    done
-  1    another error
-  2    wrong usage
+  1    another error: a key or value over its limit, a file that cannot be read, ...
+  2    wrong usage: arguments that cannot be understood
   3    the key does not exist
   4    the condition failed; nothing changed
   5    unavailable; certainly not applied
   6    outcome unknown; applied once or not at all
   8    data damaged: nodes differ in the state they applied
-  130  interrupted";
+  130  interrupted (SIGINT)
+  143  terminated (SIGTERM)";
 
 /// A key that had to be there.
 #[derive(Debug, thiserror::Error)]
@@ -27,11 +30,6 @@ pub(crate) struct KeyNotFound(pub(crate) Vec<u8>);
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Usage(pub(crate) &'static str);
-
-/// The user pressed Ctrl-C.
-#[derive(Debug, thiserror::Error)]
-#[error("interrupted; what was under way may be done or not")]
-pub(crate) struct Interrupted;
 
 /// Why a command failed, as far as its exit code is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +43,7 @@ pub(crate) enum Kind {
     OutcomeUnknown = 6,
     Damaged = 8,
     Interrupted = 130,
+    Terminated = 143,
 }
 
 impl From<Kind> for ExitCode {
@@ -74,8 +73,10 @@ pub(crate) fn kind(error: &anyhow::Error) -> Kind {
     if find::<Usage>(error).is_some() {
         return Kind::Usage;
     }
-    if find::<Interrupted>(error).is_some() {
-        return Kind::Interrupted;
+    match find::<Stopped>(error) {
+        Some(Stopped::Interrupted) => return Kind::Interrupted,
+        Some(Stopped::Terminated) => return Kind::Terminated,
+        None => {}
     }
     match find::<Error>(error) {
         Some(Error::Rejected(Rejection::ConditionFailed { .. })) => Kind::ConditionFailed,
@@ -90,9 +91,6 @@ fn hint(error: &anyhow::Error) -> Option<&'static str> {
     match find::<Error>(error)? {
         Error::NotApplied(Cause::DeadlinePassed { .. }) => {
             Some("kvctl status shows which nodes answer and who leads; --timeout waits longer")
-        }
-        Error::NotApplied(Cause::TooManySessions { .. }) => {
-            Some("programs that end without closing their client leave sessions behind")
         }
         Error::Unknown(_) => Some("look with kvctl get before you write again: it may be applied by now"),
         Error::Rejected(Rejection::ConditionFailed { .. }) => {

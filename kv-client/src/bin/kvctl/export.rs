@@ -1,7 +1,7 @@
 //! `export`: all pairs as JSON lines.
 
 use std::ffi::OsString;
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,8 @@ async fn to_file(scan: Scan<'_>, total: Option<u64>, path: &Path) -> Result<()> 
     let file = out.into_inner().map_err(|error| error.into_error())?;
     file.as_file().sync_all()?;
     file.persist(path)?;
-    Ok(())
+    // The new name is durable with its folder.
+    Ok(File::open(folder)?.sync_all()?)
 }
 
 async fn copy(mut scan: Scan<'_>, total: Option<u64>, out: &mut impl Write) -> Result<()> {

@@ -4,6 +4,7 @@
 
 mod bench;
 mod cli;
+mod clients;
 mod exit;
 mod export;
 mod format;
@@ -11,21 +12,20 @@ mod import;
 mod jsonl;
 mod progress;
 mod read;
+mod signals;
 mod status;
 mod value;
 mod write;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use kv_client::{Client, Options};
+use kv_client::Client;
 
 use crate::cli::{Cli, Command, Global};
-
-/// A session that is not closed expires: closing it is not worth a longer wait.
-const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+use crate::clients::Clients;
+use crate::signals::Signals;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -45,20 +45,25 @@ fn run(cli: Cli) -> Result<ExitCode> {
     done
 }
 
+/// Performs the command, until its end or a signal; closes the sessions either way.
 async fn dispatch(Cli { global, command }: Cli) -> Result<ExitCode> {
-    let client = connect(&global)?;
+    let mut signals = Signals::new().context("cannot watch for signals")?;
+    let clients = Clients::new(&global);
+    let client = clients.connect()?;
     let done = tokio::select! {
-        done = perform(&client, &global, command) => done,
-        interrupted = tokio::signal::ctrl_c() => match interrupted {
-            Ok(()) => Err(exit::Interrupted.into()),
-            Err(error) => Err(error).context("cannot watch for interrupts"),
-        },
+        done = perform(&client, &clients, &global, command) => done,
+        signal = signals.next() => Err(signal.into()),
     };
-    close(&client, global.timeout).await;
+    clients.close().await;
     done
 }
 
-async fn perform(client: &Client, global: &Global, command: Command) -> Result<ExitCode> {
+async fn perform(
+    client: &Client,
+    clients: &Clients<'_>,
+    global: &Global,
+    command: Command,
+) -> Result<ExitCode> {
     match command {
         Command::Get(args) => read::get(client, global.output, args).await?,
         Command::Put(args) => write::put(client, global.output, args).await?,
@@ -69,20 +74,7 @@ async fn perform(client: &Client, global: &Global, command: Command) -> Result<E
         Command::Status => return status::status(client, global).await,
         Command::Import(args) => import::import(client, args).await?,
         Command::Export(args) => export::export(client, global, args).await?,
-        Command::Bench(args) => bench::bench(global, args).await?,
+        Command::Bench(args) => bench::bench(clients, global, args).await?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// A client of the cluster that the command line names.
-fn connect(global: &Global) -> Result<Client> {
-    let options = Options { deadline: global.timeout, ..Options::default() };
-    Ok(Client::new(&global.endpoints, options)?)
-}
-
-/// Closes the client's session, if it has one.
-async fn close(client: &Client, timeout: Duration) {
-    if let Err(error) = client.clone().with_deadline(CLOSE_WITHIN.min(timeout)).close().await {
-        eprintln!("warning: the session stays open until it expires: {error}");
-    }
 }

@@ -42,7 +42,8 @@ struct Mismatch {
     hashes: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// Asks the endpoints, and whomever those name. The exit code says whether all is well.
+/// Asks the endpoints, and whomever those name. The exit code says whether the cluster serves and its states
+/// agree; that some node is down is in the table.
 pub(crate) async fn status(client: &Client, global: &Global) -> Result<ExitCode> {
     let rows = rows(ask_all(client, &global.endpoints).await);
     let mismatches = mismatches(rows.iter().flat_map(|row| &row.status));
@@ -63,11 +64,17 @@ pub(crate) async fn status(client: &Client, global: &Global) -> Result<ExitCode>
         );
         return Ok(Kind::Damaged.into());
     }
-    if rows.iter().all(|row| row.status.is_err()) {
-        eprintln!("error: no node answers");
-        return Ok(Kind::Unavailable.into());
-    }
-    Ok(ExitCode::SUCCESS)
+    let leads = |status: &NodeStatus| status.role == Role::Leader;
+    let answers = || rows.iter().flat_map(|row| &row.status);
+    let error = if answers().any(leads) {
+        return Ok(ExitCode::SUCCESS);
+    } else if answers().next().is_some() {
+        "no leader: writes and linearizable reads wait until a majority of the voters reach each other"
+    } else {
+        "no node answers"
+    };
+    eprintln!("error: {error}");
+    Ok(Kind::Unavailable.into())
 }
 
 /// Asks all nodes at once; those that only other nodes know as soon as they are named.

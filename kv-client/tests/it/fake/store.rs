@@ -12,7 +12,6 @@ pub(crate) struct Store {
     pub(crate) revision: u64,
     pub(crate) index: u64,
     pub(crate) sessions: BTreeMap<u64, Session>,
-    pub(crate) most_sessions: usize,
 }
 
 #[derive(Default)]
@@ -23,13 +22,7 @@ pub(crate) struct Session {
 
 impl Default for Store {
     fn default() -> Self {
-        Self {
-            pairs: BTreeMap::new(),
-            revision: 1,
-            index: 1,
-            sessions: BTreeMap::new(),
-            most_sessions: usize::MAX,
-        }
+        Self { pairs: BTreeMap::new(), revision: 1, index: 1, sessions: BTreeMap::new() }
     }
 }
 
@@ -95,9 +88,6 @@ impl Store {
                 Outcome::Done
             }
             Command::CompareAndSwap { key, .. } => self.condition_failed(key),
-            Command::OpenSession if self.sessions.len() >= self.most_sessions => {
-                Outcome::SessionLimit { most: self.most_sessions as u64 }
-            }
             Command::OpenSession => {
                 self.sessions.insert(self.index, Session::default());
                 Outcome::SessionOpened { session: self.index }

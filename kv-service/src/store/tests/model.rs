@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use kv_client::command::{KeyRange, MAX_VALUE_BYTES};
 use kv_client::protocol::KeyMeta;
 
-use super::super::MAX_SESSIONS;
 use super::*;
 
 #[derive(Clone, Debug, Default)]
@@ -86,9 +85,6 @@ impl Model {
                     return Outcome::ConditionFailed { mod_revision: self.mod_revision(key) };
                 }
                 self.write(key, value.to_vec(), Outcome::Done)
-            }
-            Command::OpenSession if self.sessions.len() as u64 == MAX_SESSIONS => {
-                Outcome::SessionLimit { most: MAX_SESSIONS }
             }
             Command::OpenSession => {
                 let session = Session { last_active: self.time, ..Session::default() };

@@ -113,16 +113,38 @@ fn a_session_may_close_itself() {
     assert_eq!(apply_entry(&mut store, close).outcome, Outcome::SessionUnknown { session });
 }
 
-#[test]
-fn no_more_sessions_are_opened_than_there_may_be() {
-    let mut store = Store::new();
-    let first = open(&mut store);
-    for _ in 1..MAX_SESSIONS {
-        open(&mut store);
+/// Opens a session at a cluster time.
+fn open_at(store: &mut Store, time: u64) -> u64 {
+    match apply_entry(store, Entry::command(None, time, &Command::OpenSession)).outcome {
+        Outcome::SessionOpened { session } => session,
+        other => panic!("{other:?}"),
     }
-    let limit = Outcome::SessionLimit { most: MAX_SESSIONS };
-    assert_eq!(apply(&mut store, &Command::OpenSession), limit);
-    assert_eq!(append(&mut store, first, 1, 1), appended(1, 2));
-    apply(&mut store, &Command::CloseSession { session: first });
-    assert_eq!(open(&mut store), MAX_SESSIONS + 4);
+}
+
+#[test]
+fn one_session_too_many_takes_the_place_of_the_one_that_was_idle_longest() {
+    let mut store = Store::new();
+    let busy = open_at(&mut store, 10);
+    let [first, second] = [20, 20].map(|time| open_at(&mut store, time));
+    for _ in 3..MAX_SESSIONS {
+        open_at(&mut store, 30);
+    }
+    let tag = |session, sequence| Some(SessionTag { session, sequence, lowest_unacknowledged: 1 });
+    apply_entry(&mut store, Entry::command(tag(busy, 1), 40, &APPEND));
+    assert_eq!(store.stats().sessions, MAX_SESSIONS);
+    for (evicted, left) in [(first, second), (second, busy)] {
+        open_at(&mut store, 50);
+        assert_eq!(store.stats().sessions, MAX_SESSIONS);
+        let ask = |session| Entry::command(tag(session, 1), 0, &APPEND);
+        let mut copy = restored(&snapshot(&store));
+        for store in [&mut copy, &mut store] {
+            assert_eq!(
+                apply_entry(store, ask(evicted)).outcome,
+                Outcome::SessionUnknown { session: evicted },
+                "neither applied nor answered as if it were new"
+            );
+        }
+        assert!(matches!(apply_entry(&mut copy, ask(left)).outcome, Outcome::Appended { .. }));
+        assert_eq!(store.checkpoint().hash, restored(&snapshot(&store)).checkpoint().hash);
+    }
 }

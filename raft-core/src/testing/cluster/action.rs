@@ -8,7 +8,9 @@ use std::fmt;
 use std::time::Duration;
 
 use super::messages::MessageKind;
+use crate::configuration::MemberRole;
 use crate::testing::sim_log::Survivors;
+use crate::types::LogIndex;
 
 /// One thing that happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +85,22 @@ pub enum Action {
     Read {
         /// The node asked.
         node: usize,
+        /// Whether a lease will do.
+        lease: bool,
+    },
+    /// An operator changes the members.
+    ChangeMembers {
+        /// The node asked.
+        node: usize,
+        /// What is wished.
+        wishes: Vec<Wish>,
+    },
+    /// An operator moves leadership.
+    TransferLeadership {
+        /// The node asked.
+        node: usize,
+        /// To whom; `None`: to whoever is closest behind.
+        to: Option<usize>,
     },
     /// An operator asks for a snapshot.
     TriggerSnapshot {
@@ -111,6 +129,30 @@ pub enum Action {
         node: usize,
         /// Feeds the jitter of its election timeouts.
         seed: u64,
+    },
+    /// The node's folder is gone, and with it the node.
+    Wipe {
+        /// The node.
+        node: usize,
+    },
+    /// A node without folder starts, in the next free place.
+    Join {
+        /// Feeds the jitter of its election timeouts.
+        seed: u64,
+    },
+    /// An entry in the node's log rots.
+    Damage {
+        /// The node.
+        node: usize,
+        /// Which entry.
+        index: LogIndex,
+    },
+    /// The node's disk is full, or is not any more.
+    DiskFull {
+        /// The node.
+        node: usize,
+        /// Which.
+        full: bool,
     },
     /// The process stands still; what arrives waits.
     Pause {
@@ -186,11 +228,20 @@ pub struct Command {
     pub more: u8,
 }
 
+/// What one member is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// The node.
+    pub node: usize,
+    /// Its role; `None`: it leaves.
+    pub role: Option<MemberRole>,
+}
+
 impl Action {
-    /// The node where it happens.
+    /// The node where it happens, if there is one yet.
     #[must_use]
-    pub const fn node(&self) -> usize {
-        match *self {
+    pub const fn node(&self) -> Option<usize> {
+        let node = match *self {
             Self::Deliver(Delivery { to, .. }) => to,
             Self::Transfer { from, step: TransferStep::Report, .. } => from,
             Self::Transfer { to, .. } => to,
@@ -203,7 +254,12 @@ impl Action {
             | Self::Unreachable { node, .. }
             | Self::Initialize { node }
             | Self::Propose { node, .. }
-            | Self::Read { node }
+            | Self::Read { node, .. }
+            | Self::ChangeMembers { node, .. }
+            | Self::TransferLeadership { node, .. }
+            | Self::Wipe { node }
+            | Self::Damage { node, .. }
+            | Self::DiskFull { node, .. }
             | Self::TriggerSnapshot { node }
             | Self::Crash { node, .. }
             | Self::CrashAfter { node, .. }
@@ -212,7 +268,9 @@ impl Action {
             | Self::Resume { node }
             | Self::ClockRate { node, .. }
             | Self::ClockJump { node, .. } => node,
-        }
+            Self::Join { .. } => return None,
+        };
+        Some(node)
     }
 }
 
@@ -231,7 +289,21 @@ impl fmt::Display for Action {
             Self::Unreachable { node, peer } => write!(f, "n{node} cannot reach n{peer}"),
             Self::Initialize { node } => write!(f, "n{node} founds the cluster"),
             Self::Propose { node, command } => write!(f, "n{node} is asked for {command}"),
-            Self::Read { node } => write!(f, "n{node} is asked for a read"),
+            Self::Read { node, lease: false } => write!(f, "n{node} is asked for a read"),
+            Self::Read { node, lease: true } => write!(f, "n{node} is asked for a read by lease"),
+            Self::ChangeMembers { node, wishes } => {
+                write!(f, "n{node} is asked to change members:")?;
+                wishes.iter().try_for_each(|wish| write!(f, " {wish}"))
+            }
+            Self::TransferLeadership { node, to: Some(to) } => {
+                write!(f, "n{node} is asked to hand over to n{to}")
+            }
+            Self::TransferLeadership { node, to: None } => write!(f, "n{node} is asked to hand over"),
+            Self::Wipe { node } => write!(f, "n{node}'s folder is gone"),
+            Self::Join { .. } => f.write_str("a fresh node starts"),
+            Self::Damage { node, index } => write!(f, "n{node}'s entry {index} rots"),
+            Self::DiskFull { node, full: true } => write!(f, "n{node}'s disk is full"),
+            Self::DiskFull { node, full: false } => write!(f, "n{node}'s disk has room again"),
             Self::TriggerSnapshot { node } => write!(f, "n{node} is told to take a snapshot"),
             Self::Crash { node, loss } => write!(f, "n{node} crashes ({loss})"),
             Self::CrashAfter { node, effects, loss } => {
@@ -244,6 +316,15 @@ impl fmt::Display for Action {
                 write!(f, "n{node}'s clock runs at {permille} thousandths")
             }
             Self::ClockJump { node, by } => write!(f, "n{node}'s clock jumps by {by:?}"),
+        }
+    }
+}
+
+impl fmt::Display for Wish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.role {
+            Some(role) => write!(f, "n{} {role:?}", self.node),
+            None => write!(f, "n{} leaves", self.node),
         }
     }
 }

@@ -14,6 +14,7 @@
 //! All of it costs O(1) a step, or for each entry written.
 
 mod clients;
+mod members;
 mod promises;
 
 use std::collections::BTreeMap;
@@ -27,11 +28,13 @@ use super::node::{Running, SimNode};
 use super::violation::Violation;
 use super::{SimDriver, place_of};
 use crate::block::{Block, EntryKind};
+use crate::configuration::Configuration;
 use crate::quorum::VoteResult;
 use crate::raft::RoleName;
 use crate::snapshot::SnapshotInfo;
 use crate::storage::{Recovered, Write};
 use crate::term_runs::LogTerms;
+use crate::testing::sim_log::LogImage;
 use crate::time::Time;
 use crate::types::{ClusterId, EntryId, LogIndex, NodeId, Term, WriteId};
 
@@ -48,6 +51,8 @@ pub(super) struct Checker {
     votes: BTreeMap<(NodeId, Term), NodeId>,
     snapshots: BTreeMap<LogIndex, SnapshotInfo>,
     history: Arc<Mutex<History>>,
+    /// The newest committed configuration, and where it stands.
+    agreed: Option<(LogIndex, Arc<Configuration>)>,
     reads: clients::Reads,
     cluster_id: Option<ClusterId>,
     acknowledged_through: LogIndex,
@@ -71,6 +76,7 @@ struct View {
     term: Term,
     vote: Option<NodeId>,
     leads: bool,
+    configurations: Vec<(LogIndex, Arc<Configuration>)>,
     /// Highest term that it has told others as durable.
     promised: Term,
 }
@@ -86,6 +92,7 @@ impl Checker {
             votes: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             history: Arc::default(),
+            agreed: None,
             reads: clients::Reads::default(),
             cluster_id: None,
             acknowledged_through: LogIndex::ZERO,
@@ -124,8 +131,8 @@ impl Checker {
     /// A node has just started, from its own disk.
     pub(super) fn started(&mut self, at: Time, place: usize, node: &SimNode) -> Result<(), Violation> {
         let Some(running) = node.running() else { return Ok(()) };
-        let Recovered { hard_state, base, last, runs, .. } =
-            node.with_disk(crate::testing::sim_log::LogImage::recovered);
+        let Recovered { hard_state, base, last, runs, configurations, .. } =
+            node.with_disk(LogImage::recovered);
         let promised = self.views.get(place).map_or(Term(0), |view| view.promised);
         let view = View {
             log: LogTerms::new(base, &runs, last.index),
@@ -134,6 +141,7 @@ impl Checker {
             term: hard_state.current_term,
             vote: hard_state.voted_for,
             leads: false,
+            configurations: members::recovered(running.driver.raft().snapshot(), configurations),
             promised,
         };
         if view.term < promised {
@@ -196,6 +204,10 @@ impl Checker {
             }
         });
         result?;
+        if self.views[place].configurations.is_empty() {
+            // Its log was reset, or never had one.
+            self.views[place].configurations = members::recovered(raft.snapshot(), Vec::new());
+        }
         let (found, expected) = (raft.last_entry(), self.views[place].log.last());
         if found != expected {
             return Err(Violation::LogNotWritten { at, node: raft.id(), found, expected });
@@ -211,15 +223,17 @@ impl Checker {
         write: &Write,
         leads: bool,
     ) -> Result<(), Violation> {
-        let View { log, term, .. } = &mut self.views[place];
+        let View { log, term, configurations, .. } = &mut self.views[place];
         if let Some(base) = write.reset {
             log.reset(base);
+            configurations.clear();
         }
         if let Some(from) = write.truncate_from.filter(|from| *from <= log.last().index) {
             if leads {
                 return Err(Violation::LeaderTruncates { at, node, term: *term, from });
             }
             log.truncate(from);
+            configurations.retain(|(index, _)| *index < from);
         }
         for block in &write.append {
             let log = &mut self.views[place].log;
@@ -230,6 +244,10 @@ impl Checker {
             }
             log.append(block);
             self.meet_block(at, node, block, last.term)?;
+        }
+        let new = write.append.iter().chain(&write.fill).flat_map(Block::entries);
+        for entry in new.filter(|entry| entry.kind == EntryKind::Configuration) {
+            self.check_configuration(at, place, node, &entry, leads)?;
         }
         Ok(())
     }
@@ -318,6 +336,7 @@ impl Checker {
             self.committed.push(EntryId::new(term, index));
         }
         let term = raft.hard_state().current_term;
+        self.agree(place, after);
         self.committed_in.entry(term).and_modify(|index| *index = after.max(*index)).or_insert(after);
         self.check_quorum(at, &running.driver, nodes)?;
         // Leaders of later terms must have it, even if they were elected before it was called committed.

@@ -19,6 +19,8 @@ pub enum MessageKind {
     Heartbeat,
     HeartbeatResponse,
     TimeoutNow,
+    ReadIndex,
+    ReadIndexResponse,
 }
 
 impl MessageKind {
@@ -35,6 +37,8 @@ impl MessageKind {
             Message::Heartbeat(_) => Self::Heartbeat,
             Message::HeartbeatResponse(_) => Self::HeartbeatResponse,
             Message::TimeoutNow(_) => Self::TimeoutNow,
+            Message::ReadIndex(_) => Self::ReadIndex,
+            Message::ReadIndexResponse(_) => Self::ReadIndexResponse,
         }
     }
 }
@@ -70,7 +74,8 @@ pub fn content(message: &Message) -> u64 {
             }
         },
         Message::Heartbeat(heartbeat) => hash.add(heartbeat.leader_commit.0),
-        Message::HeartbeatResponse(_) | Message::TimeoutNow(_) => {}
+        Message::ReadIndexResponse(response) => hash.add(response.index.map_or(0, |index| index.0)),
+        Message::HeartbeatResponse(_) | Message::TimeoutNow(_) | Message::ReadIndex(_) => {}
     }
     hash.value()
 }
@@ -116,5 +121,10 @@ pub fn summary(message: &Message) -> String {
             format!("term {}, round {}", response.term, response.read_seq)
         }
         Message::TimeoutNow(request) => format!("term {}", request.term),
+        Message::ReadIndex(request) => format!("term {}, by {:?}", request.term, request.proof),
+        Message::ReadIndexResponse(response) => match response.index {
+            Some(index) => format!("term {}, read at {index}", response.term),
+            None => format!("term {}, refused", response.term),
+        },
     }
 }

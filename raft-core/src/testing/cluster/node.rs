@@ -8,9 +8,11 @@ use super::clock::Clock;
 use super::machine::{self, SimMachine};
 use super::seams::{Fuse, NodeLog, NodeSnapshots, NodeTransport, Outgoing};
 use super::{Command, Setup, SimDriver};
+use crate::configuration::MemberChange;
 use crate::driver::{Driver, Event, Outcome, Parts, RestoreJob};
 use crate::error::StartError;
 use crate::input::Ticket;
+use crate::message::ReadProof;
 use crate::storage::{SnapshotStore, Write};
 use crate::testing::sim_log::{LogImage, SimLog};
 use crate::testing::sim_snapshots::{SimSnapshots, SnapshotImage};
@@ -23,6 +25,10 @@ pub(super) struct SimNode {
     pub(super) clock: Clock,
     /// Counts starts: what was under way for an earlier one is void.
     pub(super) incarnation: u64,
+    /// Its folder was wiped: it never comes back. What the disks held is kept for the checker.
+    pub(super) gone: bool,
+    /// Whether entries have rotted that it cannot know of yet.
+    pub(super) latent_damage: bool,
     running: Option<Running>,
     log_image: LogImage,
     snapshot_image: SnapshotImage,
@@ -48,14 +54,16 @@ pub(super) struct Running {
 pub(super) enum Waiting {
     Event(Event<SimMachine>),
     Propose(Ticket, Command),
-    Read(Ticket),
+    Read(Ticket, ReadProof),
+    ChangeMembers(Ticket, Vec<MemberChange>),
+    TransferLeadership(Ticket, Option<NodeId>),
 }
 
 type Events = Arc<Mutex<VecDeque<Event<SimMachine>>>>;
 
 impl SimNode {
     pub(super) const fn new(id: NodeId, log_image: LogImage, snapshot_image: SnapshotImage) -> Self {
-        Self { id, clock: Clock::TRUE, incarnation: 0, running: None, log_image, snapshot_image }
+        Self { id, clock: Clock::TRUE, incarnation: 0, gone: false, latent_damage: false, running: None, log_image, snapshot_image }
     }
 
     /// Starts on what the disks hold.
@@ -94,6 +102,7 @@ impl SimNode {
         };
         let driver = Driver::new(self.clock.read(at), parts)?;
         self.incarnation += 1;
+        self.latent_damage = false;
         self.running = Some(Running {
             driver,
             log,
@@ -139,6 +148,24 @@ impl SimNode {
         }
     }
 
+    /// Lets an entry rot. Whether it could.
+    pub(super) fn damage(&mut self, index: LogIndex) -> bool {
+        match &self.running {
+            Some(running) => {
+                let damaged = running.log.damage(index);
+                self.latent_damage |= damaged;
+                damaged
+            }
+            None => self.log_image.damage(index),
+        }
+    }
+
+    /// The first entry on disk that has rotted and that no snapshot covers.
+    pub(super) fn first_damaged(&self) -> Option<LogIndex> {
+        let covered = self.snapshot_on_disk();
+        self.with_disk(|image| image.first_damaged(covered))
+    }
+
     fn snapshot_on_disk(&self) -> LogIndex {
         self.with_snapshots(|image| image.latest().map_or(LogIndex::ZERO, |file| file.info.meta.last.index))
     }
@@ -177,7 +204,9 @@ impl Running {
                 let (head, padding) = machine::encode(ticket.0, command);
                 self.driver.propose(now, ticket, &[&head, padding]);
             }
-            Waiting::Read(ticket) => self.driver.read(now, ticket),
+            Waiting::Read(ticket, proof) => self.driver.read(now, ticket, proof),
+            Waiting::ChangeMembers(ticket, changes) => self.driver.change_members(now, ticket, changes),
+            Waiting::TransferLeadership(ticket, to) => self.driver.transfer_leadership(now, ticket, to),
         }
         true
     }

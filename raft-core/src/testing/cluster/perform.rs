@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use super::node::Waiting;
+use super::node::{SimNode, Waiting};
 use super::transfers::{TransferState, copy};
-use super::{Action, Answer, Cluster, Command, Ended, Loss, TransferStep, Violation, node_id};
+use super::{Action, Answer, Cluster, Command, Ended, Loss, TransferStep, Violation, Wish, member, node_id};
+use crate::configuration::MemberChange;
 use crate::driver::Event;
 use crate::input::Ticket;
-use crate::message::Message;
+use crate::message::{Message, ReadProof};
+use crate::testing::sim_log::LogImage;
+use crate::testing::sim_snapshots::SnapshotImage;
 use crate::time::Time;
 use crate::transport::TransportEvent;
 
@@ -44,7 +47,16 @@ impl Cluster {
             }
             Action::Initialize { node } => self.initialize(node),
             Action::Propose { node, command } => self.propose(node, command),
-            Action::Read { node } => self.read(node),
+            Action::Read { node, lease } => self.read(node, lease),
+            Action::ChangeMembers { node, ref wishes } => self.change_members(node, wishes),
+            Action::TransferLeadership { node, to } => {
+                let ticket = self.next_ticket();
+                self.input(node, Waiting::TransferLeadership(ticket, to.map(node_id)))
+            }
+            Action::Wipe { node } => Ok(self.wipe(node)),
+            Action::Join { seed } => self.join(seed),
+            Action::Damage { node, index } => Ok(self.nodes[node].damage(index)),
+            Action::DiskFull { node, full } => self.with_running(node, |running| running.log.set_full(full)),
             Action::TriggerSnapshot { node } => {
                 self.with_running(node, |running| running.driver.trigger_snapshot())
             }
@@ -108,13 +120,16 @@ impl Cluster {
         Ok(true)
     }
 
-    /// The timer fires. Before its time, the clock jumps to where it is due.
+    /// The timer fires. Before its time, the clock jumps to where it is due, unless leases rest on clocks.
     fn tick(&mut self, node: usize) -> Result<bool, Violation> {
         let Some(running) = self.nodes[node].running() else { return Ok(false) };
         if running.paused.is_some() {
             return Ok(false);
         }
         let due = running.driver.next_deadline();
+        if self.setup.options.lease.is_some() && self.nodes[node].clock.read(self.now) < due {
+            return Ok(false);
+        }
         self.nodes[node].clock.advance_to(self.now, due);
         self.input(node, Waiting::Event(Event::Tick))
     }
@@ -172,13 +187,37 @@ impl Cluster {
         Ok(true)
     }
 
-    fn read(&mut self, node: usize) -> Result<bool, Violation> {
+    fn read(&mut self, node: usize, lease: bool) -> Result<bool, Violation> {
         if self.nodes[node].running().is_none() {
             return Ok(false);
         }
         let ticket = self.next_ticket();
         self.checker.read_begun(ticket);
-        self.input(node, Waiting::Read(ticket))
+        let proof = if lease { ReadProof::Lease } else { ReadProof::Quorum };
+        self.input(node, Waiting::Read(ticket, proof))
+    }
+
+    fn change_members(&mut self, node: usize, wishes: &[Wish]) -> Result<bool, Violation> {
+        if wishes.iter().any(|wish| wish.node >= self.nodes.len()) {
+            return Ok(false);
+        }
+        let change = |wish: &Wish| match wish.role {
+            Some(role) => MemberChange::Put(member(wish.node, role)),
+            None => MemberChange::Remove(node_id(wish.node)),
+        };
+        let ticket = self.next_ticket();
+        self.input(node, Waiting::ChangeMembers(ticket, wishes.iter().map(change).collect()))
+    }
+
+    fn wipe(&mut self, node: usize) -> bool {
+        self.crash(node, Loss::default());
+        !std::mem::replace(&mut self.nodes[node].gone, true)
+    }
+
+    fn join(&mut self, seed: u64) -> Result<bool, Violation> {
+        let node = self.nodes.len();
+        self.nodes.push(SimNode::new(node_id(node), LogImage::default(), SnapshotImage::default()));
+        self.start(node, seed)
     }
 
     /// Power cut. Whether the node was up.
@@ -204,7 +243,7 @@ impl Cluster {
     }
 
     fn start(&mut self, node: usize, seed: u64) -> Result<bool, Violation> {
-        if self.nodes[node].running().is_some() {
+        if self.nodes[node].running().is_some() || self.nodes[node].gone {
             return Ok(false);
         }
         let machine = self.checker.machine();

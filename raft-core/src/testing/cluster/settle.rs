@@ -124,6 +124,7 @@ impl Cluster {
                 self.answer(ticket, answer);
                 self.checker.proposal_ended(self.now, id, ticket, result)
             }
+            Outcome::Transfer { .. } => Ok(()),
             Outcome::Read { ticket, result } => {
                 self.tally.reads += u64::from(result.is_ok());
                 let answer = result.map_or_else(Answer::from, |index| Answer::Done(index.0));

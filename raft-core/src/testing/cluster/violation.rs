@@ -160,6 +160,18 @@ pub enum Violation {
         /// Last entry that they include.
         last: EntryId,
     },
+    /// Two configurations in a row could decide without each other.
+    #[error("{at:?}: leader {node} appends configuration {entry}, but {reason}")]
+    MembersApart {
+        /// When.
+        at: Time,
+        /// The leader.
+        node: NodeId,
+        /// The entry.
+        entry: EntryId,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A node stopped itself.
     #[error("{at:?}: node {node} halts: {halt}")]
     Halted {
@@ -217,6 +229,7 @@ impl Violation {
             Self::NotDurable { .. } => "NotDurable",
             Self::ClientMisled { .. } => "ClientMisled",
             Self::SnapshotsDiffer { .. } => "SnapshotsDiffer",
+            Self::MembersApart { .. } => "MembersApart",
             Self::Halted { .. } => "Halted",
             Self::CannotStart { .. } => "CannotStart",
             Self::NotRecovered { .. } => "NotRecovered",

@@ -3,7 +3,8 @@
 use super::script::{block, hard_state, payload, write};
 use super::session::Session;
 use super::{Checked, LogFailure, LogHarness, LogSentence};
-use crate::storage::{LogEvent, ReadFailure, Write};
+use crate::block::Block;
+use crate::storage::{LogEvent, ReadFailure, Recovered, Write};
 use crate::testing::sim_fs::PowerLoss;
 use crate::testing::suite::{Crash, Leaves};
 use crate::types::LogIndex;
@@ -63,11 +64,14 @@ fn rot<H: LogHarness>(mut session: Session<H>, index: u64) -> Checked {
     else {
         return Ok(());
     };
-    session.expect_recovered(&recovered)?;
+    let rotten = LogIndex(index);
+    let damaged = recovered.damaged.iter().filter(|named| **named != rotten).copied().collect();
+    session.expect_recovered(&Recovered { damaged, ..recovered })?;
+    let mut is_named = false;
     for from in [1, index] {
         let request = session.ask(from, 20, usize::MAX);
         match session.answer(&request)? {
-            Err(ReadFailure::Damaged { index: named, .. }) if named == LogIndex(index) => {}
+            Err(ReadFailure::Damaged { index: named, .. }) if named == rotten => is_named = true,
             Ok(blocks) if blocks.iter().all(|block| block.verify().is_ok()) => {}
             other => {
                 let found = format!("read {request:?} over rotten entry {index} is answered by {other:?}");
@@ -75,5 +79,30 @@ fn rot<H: LogHarness>(mut session: Session<H>, index: u64) -> Checked {
             }
         }
     }
-    Ok(())
+    if is_named { mend(session, index) } else { Ok(()) }
+}
+
+/// A core that has the entry from elsewhere gives it back to the store.
+fn mend<H: LogHarness>(mut session: Session<H>, index: u64) -> Checked {
+    session.submit(Write { fill: vec![block(1, index, index)], ..write() });
+    let events = session.run()?;
+    if matches!(events[..], [LogEvent::Failed(_)]) {
+        return Ok(());
+    }
+    let request = session.ask(1, 20, usize::MAX);
+    let answer = session.answer(&request)?;
+    let mended = answer.as_ref().is_ok_and(|blocks| {
+        let entry = blocks.iter().flat_map(Block::entries).find(|entry| entry.id.index.0 == index);
+        blocks.iter().all(|block| block.verify().is_ok())
+            && blocks.last().is_some_and(|block| block.last_index() == LogIndex(20))
+            && entry.is_some_and(|entry| entry.payload == payload(1, index))
+    });
+    if mended && events.is_empty() && session.queued.is_empty() {
+        return Ok(());
+    }
+    let found = match answer {
+        Ok(_) => format!("a fill of entry {index} ends with {events:?}, and other entries are read"),
+        Err(failure) => format!("a fill of entry {index} ends with {events:?}, and a read with {failure:?}"),
+    };
+    Err(session.failure(LogSentence::Fills, found))
 }

@@ -69,13 +69,13 @@ impl<H: LogHarness> Session<H> {
 }
 
 fn describe(recovered: &Recovered) -> String {
-    let Recovered { hard_state, base, last, runs, configurations } = recovered;
+    let Recovered { hard_state, base, last, runs, configurations, damaged, floor } = recovered;
     let vote = hard_state.voted_for.map_or_else(|| "nobody".to_owned(), |id| id.to_string());
     let runs: Vec<_> = runs.iter().map(|run| format!("{}@{}", run.first, run.term)).collect();
     let configurations: Vec<_> = configurations.iter().map(|(index, _)| index.0).collect();
     format!(
         "[term {}, vote for {vote}, entries after {base} through {last}, runs {runs:?}, configurations at \
-         {configurations:?}]",
+         {configurations:?}, damaged {damaged:?}, floor {floor:?}]",
         hard_state.current_term
     )
 }

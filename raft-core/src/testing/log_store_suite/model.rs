@@ -103,6 +103,7 @@ impl Model {
             last: self.last(),
             runs,
             configurations: configurations.map(|entry| (entry.id.index, decode(entry))).collect(),
+            ..Recovered::default()
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What a simulated log holds on its medium: a value that survives crashes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::block::{Block, BlockError, EntryKind, TermRun};
+use crate::block::{Block, BlockError, EntryKind, EntryRef, TermRun};
 use crate::configuration::Configuration;
-use crate::storage::{ReadFailure, ReadRequest, Recovered, Write};
+use crate::storage::{ReadFailure, ReadRequest, Recovered, VoteFloor, Write};
 use crate::types::{EntryId, HardState, LogIndex, Term};
 
 /// Hard state and entries. Cheap to clone: blocks share their bytes.
@@ -17,6 +17,8 @@ pub struct LogImage {
     pub hard_state: HardState,
     base: EntryId,
     blocks: VecDeque<Block>,
+    /// Entries whose payload is damaged.
+    rotten: BTreeSet<LogIndex>,
 }
 
 /// Which part of a write survived a crash that struck while it was under way.
@@ -79,7 +81,7 @@ impl LogImage {
         };
         self.hard_state = write.hard_state.unwrap_or(self.hard_state);
         if let Some(base) = write.reset {
-            (self.base, self.blocks) = (base, VecDeque::new());
+            (self.base, self.blocks, self.rotten) = (base, VecDeque::new(), BTreeSet::new());
         }
         if let Some(from) = write.truncate_from {
             self.truncate_from(from);
@@ -92,10 +94,14 @@ impl LogImage {
             self.append(block.slice(block.first_index(), block.first_index().plus(count as u64).prev()));
             left -= count;
         }
+        for entry in write.fill.iter().flat_map(Block::entries) {
+            self.fill(entry);
+        }
     }
 
     fn truncate_from(&mut self, from: LogIndex) {
         assert!(from > self.base.index, "truncate from {from}, but the log starts after {}", self.base);
+        drop(self.rotten.split_off(&from));
         while self.last().index >= from {
             let block = self.blocks.pop_back().expect("the last entry lies after the base");
             if block.first_index() < from {
@@ -122,6 +128,7 @@ impl LogImage {
             }
         }
         self.base = EntryId::new(term, through);
+        self.rotten = self.rotten.split_off(&through.next());
     }
 
     /// Answers a read with the entries that are there: none if `from` lies after the last one.
@@ -171,9 +178,10 @@ impl LogImage {
             }
         }
         let entries = self.blocks.iter().flat_map(Block::entries);
-        let configurations = entries.filter(|entry| entry.kind == EntryKind::Configuration).map(|entry| {
+        let readable = entries.filter(|entry| !self.rotten.contains(&entry.id.index));
+        let configurations = readable.filter(|entry| entry.kind == EntryKind::Configuration).map(|entry| {
             let decoded = Configuration::decode(entry.payload);
-            (entry.id.index, decoded.expect("the simulation damages no configurations"))
+            (entry.id.index, decoded.expect("it was encoded when it was appended"))
         });
         Recovered {
             hard_state: self.hard_state,
@@ -181,24 +189,50 @@ impl LogImage {
             last: self.last(),
             configurations: configurations.collect(),
             runs,
+            damaged: self.rotten.iter().copied().collect(),
+            floor: VoteFloor::LastEntry,
         }
     }
 
     /// Lets the payload of the entry at `index` rot: flips its first bit. Whether there was such an entry with a
     /// payload.
     pub fn damage(&mut self, index: LogIndex) -> bool {
+        if self.rotten.contains(&index) || !self.edit(index, |payload| payload[0] ^= 1) {
+            return false;
+        }
+        self.rotten.insert(index)
+    }
+
+    /// The first entry behind `after` whose payload is damaged.
+    #[must_use]
+    pub fn first_damaged(&self, after: LogIndex) -> Option<LogIndex> {
+        self.rotten.range(after.next()..).next().copied()
+    }
+
+    /// Replaces a damaged entry by the same one.
+    fn fill(&mut self, entry: EntryRef<'_>) {
+        let index = entry.id.index;
+        if self.rotten.contains(&index) && self.term_at(index) == Some(entry.id.term) {
+            self.edit(index, |payload| payload.copy_from_slice(entry.payload));
+            self.rotten.remove(&index);
+        }
+    }
+
+    /// Changes the payload of the entry at `index` in place, if there is one that is not empty.
+    fn edit(&mut self, index: LogIndex, edit: impl FnOnce(&mut [u8])) -> bool {
         let Some(block) = self.block_of(index) else { return false };
         let before = block.entries().take_while(|entry| entry.id.index < index);
         let start: usize = before.map(|entry| entry.payload.len()).sum();
-        if block.entries().find(|entry| entry.id.index == index).is_none_or(|entry| entry.payload.is_empty())
-        {
+        let length =
+            block.entries().find(|entry| entry.id.index == index).map_or(0, |entry| entry.payload.len());
+        if length == 0 {
             return false;
         }
         let mut payload = block.payload().to_vec();
-        payload[start] ^= 1;
-        let rotten = Block::from_parts(block.header(), block.table().clone(), payload.into());
+        edit(&mut payload[start..start + length]);
+        let edited = Block::from_parts(block.header(), block.table().clone(), payload.into());
         let at = self.blocks.partition_point(|block| block.last_index() < index);
-        self.blocks[at] = rotten.expect("the same lengths as before");
+        self.blocks[at] = edited.expect("the same lengths as before");
         true
     }
 

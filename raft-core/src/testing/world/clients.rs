@@ -11,7 +11,7 @@ const STREAM: u64 = 2 << 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Request {
     Propose(Command),
-    Read,
+    Read { lease: bool },
 }
 
 /// See the module.
@@ -49,7 +49,7 @@ impl Client {
             return request;
         }
         let request = if self.dice.chance(plan.read_permille) {
-            Request::Read
+            Request::Read { lease: plan.lease_permille > 0 && self.dice.chance(plan.lease_permille) }
         } else {
             let padding = u16::try_from(self.dice.below(plan.max_padding + 1)).unwrap_or(u16::MAX);
             if plan.burst_permille > 0 && self.dice.chance(plan.burst_permille) {

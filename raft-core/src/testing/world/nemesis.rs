@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::World;
 use super::network::Shape;
-use super::plan::Range;
+use super::plan::{DRIFT_PERMILLE, Range};
 use super::queue::Happening;
 use crate::testing::cluster::{Action, Loss, Violation};
 use crate::testing::draw::Dice;
 use crate::testing::sim_log::Survivors;
+use crate::types::LogIndex;
 
 /// Kinds of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +38,16 @@ pub enum Fault {
     DiskFailure,
     /// One node is told to take a snapshot.
     Snapshot,
+    /// One node's disk takes no more.
+    DiskFull,
+    /// An entry in one node's log rots.
+    Damage,
+    /// One node loses its folder, and a fresh one comes.
+    Wipe,
+    /// An operator changes the members.
+    Members,
+    /// An operator moves leadership.
+    Transfer,
     /// Everything is fine for a while.
     Calm,
 }
@@ -52,7 +63,7 @@ pub struct FaultPlan {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 18] = [
         Self::Partition,
         Self::Clog,
         Self::Crash,
@@ -65,6 +76,11 @@ impl Fault {
         Self::DiskStall,
         Self::DiskFailure,
         Self::Snapshot,
+        Self::DiskFull,
+        Self::Damage,
+        Self::Wipe,
+        Self::Members,
+        Self::Transfer,
         Self::Calm,
     ];
 
@@ -72,8 +88,12 @@ impl Fault {
     pub(super) const fn scale(self) -> u32 {
         match self {
             Self::Stutter => 1,
+            Self::Members => 3,
             Self::Partition | Self::Crash | Self::CrashAtEffect | Self::Snapshot | Self::Clog => 6,
+            Self::Damage | Self::Transfer => 6,
             Self::Pause | Self::ClockRate | Self::ClockJump | Self::DiskStall | Self::DiskFailure => 8,
+            Self::DiskFull => 8,
+            Self::Wipe => 12,
             Self::CrashAll | Self::Calm => 20,
         }
     }
@@ -106,7 +126,10 @@ impl World {
                 return all.into_iter().try_for_each(|node| self.pause(node, timeout / 500, timeout / 10));
             }
             Fault::ClockRate => {
-                let permille = self.dice.pick(&[500, 800, 950, 1000, 1000, 1050, 1250, 2000]);
+                let permille = match self.plan.setup.options.lease {
+                    Some(_) => 1000 + self.dice.below(u64::from(DRIFT_PERMILLE) + 1) as u32,
+                    None => self.dice.pick(&[500, 800, 950, 1000, 1000, 1050, 1250, 2000]),
+                };
                 return self.act(&Action::ClockRate { node, permille });
             }
             Fault::ClockJump => {
@@ -122,6 +145,11 @@ impl World {
                 return self.act(&Action::FailDisk { node, loss });
             }
             Fault::Snapshot => return self.act(&Action::TriggerSnapshot { node }),
+            Fault::DiskFull => return self.fill_disk(node),
+            Fault::Damage => return self.damage(node),
+            Fault::Wipe => return self.wipe(node),
+            Fault::Members => return self.change_members(),
+            Fault::Transfer => return self.transfer_leadership(),
             Fault::Calm => {
                 self.calm_until = self.now + self.dice.span(timeout, timeout * 8);
                 self.network.heal();
@@ -177,6 +205,46 @@ impl World {
         let incarnation = self.desks[node].incarnation;
         self.schedule_in(lasts, Happening::Resume { node: node as u8, incarnation });
         self.act(&Action::Pause { node })
+    }
+
+    fn fill_disk(&mut self, node: usize) -> Result<(), Violation> {
+        let timeout = self.plan.election_timeout();
+        let lasts = self.dice.span(timeout / 10, timeout * 10);
+        let incarnation = self.desks[node].incarnation;
+        self.schedule_in(lasts, Happening::DiskRoom { node: node as u8, incarnation });
+        self.desks[node].full = self.cluster.node(node).is_up();
+        self.act(&Action::DiskFull { node, full: true })
+    }
+
+    /// Damage strikes where a quorum of sound disks remains: what a majority has lost is lost.
+    fn damage(&mut self, node: usize) -> Result<(), Violation> {
+        if !self.can_lose(node) {
+            return Ok(());
+        }
+        let last = self.cluster.node(node).disk().1.index;
+        let back = self.dice.pick(&[2, 8, 40]);
+        let index = LogIndex(last.0.saturating_sub(self.dice.below(back)));
+        self.act(&Action::Damage { node, index })
+    }
+
+    fn wipe(&mut self, node: usize) -> Result<(), Violation> {
+        if !self.can_lose(node) {
+            return Ok(());
+        }
+        let timeout = self.plan.election_timeout();
+        let wait = self.dice.span(timeout / 10, timeout * 4);
+        self.schedule_in(wait, Happening::Join);
+        self.act(&Action::Wipe { node })
+    }
+
+    /// Whether the node has its folder, and all that was ever in it.
+    pub(super) fn is_sound(&self, node: usize) -> bool {
+        let view = self.cluster.node(node);
+        !view.is_gone() && view.first_damaged().is_none()
+    }
+
+    fn can_lose(&self, node: usize) -> bool {
+        self.cluster.is_quorum(|other| other != node && self.is_sound(other))
     }
 
     /// What survives of `pending` writes.

@@ -88,6 +88,7 @@ impl World {
                     | Happening::Reconnect { .. }
                     | Happening::Restart { .. }
                     | Happening::Resume { .. }
+                    | Happening::Join
             )
         };
         self.queue.retain(|what| !voidable(what));
@@ -108,15 +109,14 @@ impl World {
             let other = self.dice.place(at + 1);
             nodes.swap(at, other);
         }
-        if !self.plan.setup.founded {
-            // Perhaps nobody else belongs to the cluster yet.
-            nodes.retain(|node| *node != 0);
-            nodes.insert(0, 0);
-        }
-        let quorum = self.cluster.founder().quorum();
+        nodes.retain(|&node| self.is_sound(node));
+        let promotable = self.cluster.promotable();
+        // A learner that becomes a voter right now must not be missed then. And perhaps nobody but the founder belongs to
+        // the cluster yet.
+        nodes.sort_by_key(|node| !promotable.contains(node) && (self.plan.setup.founded || *node != 0));
         let is_core = |nodes: &[usize]| {
-            let holds = |id| nodes.contains(&place_of(id));
-            quorum.vote(|id| Some(holds(id))) == crate::quorum::VoteResult::Won
+            promotable.iter().all(|node| nodes.contains(node) || !self.is_sound(*node))
+                && self.cluster.is_quorum(|node| nodes.contains(&node))
         };
         let least = (1..=nodes.len()).find(|&count| is_core(&nodes[..count])).unwrap_or(nodes.len());
         let more = if self.dice.chance(250) { self.dice.place(nodes.len() - least + 1) } else { 0 };
@@ -127,8 +127,12 @@ impl World {
     fn heal_node(&mut self, node: usize) -> Result<(), Violation> {
         self.desks[node].stalled_until = self.now;
         self.desks[node].abandoned = false;
+        if self.cluster.node(node).is_gone() {
+            return Ok(());
+        }
         self.act(&Action::ClockRate { node, permille: 1000 })?;
         if self.cluster.node(node).is_up() {
+            self.disk_room(node)?;
             return self.act(&Action::Resume { node });
         }
         let seed = self.desks[node].dice.next_u64();
@@ -202,8 +206,11 @@ impl World {
     fn has_converged(&self) -> bool {
         let (index, state, acknowledged) = self.cluster.head();
         let idle = self.clients.iter().all(|client| client.request.is_none());
-        let equal = |place| self.cluster.node(place).applied() == Some((index, state));
-        idle && index >= acknowledged && (0..self.cluster.node_count()).all(equal)
+        let equal = |place: usize| {
+            let node = self.cluster.node(place);
+            node.is_gone() || node.applied() == Some((index, state))
+        };
+        idle && index >= acknowledged && self.cluster.members().into_iter().all(equal)
     }
 
     fn describe_nodes(&self) -> String {

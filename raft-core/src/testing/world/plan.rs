@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::nemesis::{Fault, FaultPlan};
 use crate::driver::SnapshotPolicy;
-use crate::options::Options;
+use crate::options::{Lease, Options};
 use crate::testing::cluster::Setup;
 use crate::testing::draw::Dice;
 
@@ -63,6 +63,8 @@ pub struct ClientsPlan {
     pub patience: Duration,
     /// How many of a thousand requests are reads.
     pub read_permille: u64,
+    /// How many of a thousand reads are content with a lease.
+    pub lease_permille: u64,
     /// How many of a thousand requests are many commands at once.
     pub burst_permille: u64,
     /// The longest padding of a command.
@@ -88,19 +90,24 @@ pub struct Plan {
 
 const STREAM: u64 = 1;
 
+/// How much faster than another a clock may run where leases are on.
+pub(super) const DRIFT_PERMILLE: u32 = 100;
+
 impl Plan {
     /// The plan of `seed`.
     #[must_use]
     pub fn draw(seed: u64) -> Self {
         let mut dice = Dice::new(seed, STREAM);
         let timeout = Duration::from_millis(dice.pick(&[150, 300, 1000]));
+        let setup = draw_setup(&mut dice, timeout);
+        let leases = setup.options.lease.is_some();
         Self {
-            setup: draw_setup(&mut dice, timeout),
+            setup,
             events: 16_000 + dice.below(20_000),
             network: draw_network(&mut dice, timeout),
             disk: draw_disk(&mut dice, timeout),
-            clients: draw_clients(&mut dice, timeout),
-            faults: draw_faults(&mut dice, timeout),
+            clients: draw_clients(&mut dice, timeout, leases),
+            faults: draw_faults(&mut dice, timeout, leases),
         }
     }
 
@@ -160,6 +167,7 @@ fn draw_options(dice: &mut Dice, timeout: Duration) -> Options {
         cache_bytes: dice.pick(&[0, 600, 5_000, 32 << 20]),
         max_applying_bytes: dice.pick(&[1, 500, 8 << 20]),
         retained_entries: dice.pick(&[0, 5, 20, 200]),
+        lease: dice.chance(300).then_some(Lease { max_drift_permille: DRIFT_PERMILLE }),
         ..Options::default()
     }
 }
@@ -186,22 +194,24 @@ fn draw_disk(dice: &mut Dice, timeout: Duration) -> DiskPlan {
     }
 }
 
-fn draw_clients(dice: &mut Dice, timeout: Duration) -> ClientsPlan {
+fn draw_clients(dice: &mut Dice, timeout: Duration, leases: bool) -> ClientsPlan {
     ClientsPlan {
         count: dice.pick(&[1, 2, 4, 8]),
         think: Range { min: timeout / 1000, max: timeout / dice.pick(&[5, 20, 60]) },
         patience: timeout / 2 * dice.pick(&[1, 2, 6]),
         read_permille: dice.pick(&[0, 100, 300, 700]),
+        lease_permille: if leases { 700 } else { 0 },
         burst_permille: dice.pick(&[0, 100, 400]),
         max_padding: dice.pick(&[0, 30, 200]),
     }
 }
 
-fn draw_faults(dice: &mut Dice, timeout: Duration) -> Vec<FaultPlan> {
+fn draw_faults(dice: &mut Dice, timeout: Duration, leases: bool) -> Vec<FaultPlan> {
     let mut plans = Vec::new();
     for fault in Fault::ALL {
         let (spared, often) = (dice.chance(450), dice.below(4));
-        if spared {
+        // A lease rests on clocks that do not jump.
+        if spared || (leases && fault == Fault::ClockJump) {
             continue;
         }
         let scale = fault.scale();

@@ -24,6 +24,8 @@ pub(super) enum Happening {
     Onset { fault: u8 },
     Restart { node: u8, incarnation: u32 },
     Resume { node: u8, incarnation: u32 },
+    DiskRoom { node: u8, incarnation: u32 },
+    Join,
     Reconnect { partition: u32 },
 }
 

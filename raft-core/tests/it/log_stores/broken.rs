@@ -28,6 +28,7 @@ pub(super) enum Bug {
     IgnoresMaxBytes,
     IgnoresChecksums,
     CompactsTooMuch,
+    IgnoresFills,
 }
 
 /// A [`SimLog`] with a bug between it and its user.
@@ -48,6 +49,7 @@ impl LogStore for BrokenLog {
             // A truncation with entries behind it would leave a gap, which the simulated log refuses.
             Bug::IgnoresTruncation if write.append.is_empty() => write.truncate_from = None,
             Bug::IgnoresReset if write.append.is_empty() => write.reset = None,
+            Bug::IgnoresFills => write.fill.clear(),
             _ => {}
         }
         self.log.submit(write);

@@ -11,8 +11,8 @@ use raft_core::testing::sim_snapshots::{SimSnapshots, SnapshotImage};
 use raft_core::transport::{SendError, TransferId, Transport, TransportEvent};
 use raft_core::types::ClusterId;
 use raft_core::{
-    Configuration, LogIndex, Message, NodeId, Options, ProposeError, ReadError, RoleName, StartError, Ticket,
-    Time,
+    Configuration, LogIndex, Message, NodeId, Options, ProposeError, ReadError, ReadProof, RoleName,
+    StartError, Ticket, Time,
 };
 
 use super::ledger::Ledger;
@@ -161,7 +161,7 @@ impl Machine {
     /// Asks for a read.
     pub(crate) fn is_asked_to_read(&mut self) -> Ticket {
         let ticket = self.ticket();
-        self.driver.read(self.now, ticket);
+        self.driver.read(self.now, ticket, ReadProof::Quorum);
         ticket
     }
 
@@ -204,6 +204,7 @@ impl Machine {
                 Outcome::Proposal { ticket, result } => {
                     assert!(self.proposals.insert(ticket, result).is_none(), "{ticket:?} ended twice");
                 }
+                Outcome::Transfer { ticket, .. } => panic!("{ticket:?} was not asked for"),
                 Outcome::Read { ticket, result } => {
                     assert!(self.reads.insert(ticket, result).is_none(), "{ticket:?} ended twice");
                 }

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use raft_core::configuration::MemberChange;
 use raft_core::message::AppendEntries;
 use raft_core::snapshot::{SnapshotInfo, SnapshotMeta, SnapshotOffer};
-use raft_core::storage::{ReadRequest, Write};
+use raft_core::storage::{ReadRequest, Recovered, Write};
 use raft_core::transport::TransferId;
 use raft_core::{
     Block, BlockBuilder, Configuration, Effect, EntryId, EntryKind, Halt, Input, LogIndex, Message, NodeId,
-    Options, PeerStatus, ProposeError, Raft, ReadError, RoleName, Term, Ticket, Time,
+    Options, PeerStatus, ProposeError, Raft, ReadError, ReadProof, RoleName, Term, Ticket, Time,
+    TransferError,
 };
 
 use super::{Disk, ELECTION_TIMEOUT, id, offer, options, voters};
@@ -36,6 +38,7 @@ pub(crate) struct Peer {
     last_ticket: u64,
     proposed: BTreeMap<Ticket, Result<EntryId, ProposeError>>,
     read: BTreeMap<Ticket, Result<LogIndex, ReadError>>,
+    transfers: BTreeMap<Ticket, Result<NodeId, TransferError>>,
     /// Everything it did since [`effects`](Self::effects) was last asked.
     effects: Vec<Effect>,
     halt: Option<Halt>,
@@ -65,6 +68,7 @@ impl Peer {
             last_ticket: 0,
             proposed: BTreeMap::new(),
             read: BTreeMap::new(),
+            transfers: BTreeMap::new(),
             effects: Vec::new(),
             halt: None,
         }
@@ -215,9 +219,28 @@ impl Peer {
 
     /// A client wants to read; see [`outcome`](Self::outcome).
     pub(crate) fn is_asked_to_read(&mut self) -> Ticket {
+        self.is_asked_to_read_by(ReadProof::Quorum)
+    }
+
+    /// The same, with this proof.
+    pub(crate) fn is_asked_to_read_by(&mut self, proof: ReadProof) -> Ticket {
         let ticket = self.next_ticket();
-        self.step(Input::Read { ticket });
+        self.step(Input::Read { ticket, proof });
         ticket
+    }
+
+    /// An operator changes the members.
+    pub(crate) fn changes_members(&mut self, changes: &[MemberChange]) -> Result<EntryId, ProposeError> {
+        let ticket = self.next_ticket();
+        self.step(Input::ChangeMembers { ticket, changes: changes.to_vec() });
+        self.proposed.remove(&ticket).expect("every proposal is answered at once")
+    }
+
+    /// An operator wishes node `to` to lead, or anybody else.
+    pub(crate) fn hands_over_to(&mut self, to: Option<u64>) -> Result<NodeId, TransferError> {
+        let ticket = self.next_ticket();
+        self.step(Input::TransferLeadership { ticket, to: to.map(id) });
+        self.transfers.remove(&ticket).expect("every wish is answered at once")
     }
 
     fn next_ticket(&mut self) -> Ticket {
@@ -310,6 +333,15 @@ impl Peer {
         self.now = now;
         self.seed = seed;
         self.raft = boot(self.number, &self.options, seed, now, &self.disk);
+    }
+
+    /// Starts on what its log store claims to have found.
+    pub(crate) fn boots_from(&mut self, recovered: Recovered) {
+        let snapshot = self.disk.snapshot.clone();
+        self.raft =
+            Raft::new(id(self.number), self.options.clone(), self.seed, self.now, recovered, snapshot)
+                .expect("the stores agree");
+        self.time_passes(ELECTION_TIMEOUT);
     }
 
     // Snapshots.
@@ -436,8 +468,12 @@ impl Peer {
                     self.takes(Input::SnapshotPublished(Some(info)));
                 }
             }
+            Effect::TransferBegun { ticket, outcome } => drop(self.transfers.insert(ticket, outcome)),
             Effect::Halt(halt) => self.halt = Some(halt),
-            Effect::SendSnapshot { .. } | Effect::AcceptSnapshot { .. } | Effect::RefuseSnapshot { .. } => {}
+            Effect::LogDamaged { .. }
+            | Effect::SendSnapshot { .. }
+            | Effect::AcceptSnapshot { .. }
+            | Effect::RefuseSnapshot { .. } => {}
         }
     }
 

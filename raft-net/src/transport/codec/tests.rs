@@ -3,6 +3,7 @@ use std::sync::Arc;
 use bytes::{Buf, BytesMut};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use raft_core::ReadProof;
 use raft_core::block::{BlockBuilder, EntryKind, TermRun};
 use raft_core::configuration::{Configuration, Member, MemberRole};
 use raft_core::message::AppendOutcome;
@@ -83,6 +84,22 @@ fn messages() -> Vec<(Message, &'static str)> {
         ),
         (Message::HeartbeatResponse(HeartbeatResponse { term: Term(7), read_seq, sent_at }), "05 07 01 02 |"),
         (Message::TimeoutNow(TimeoutNow { term: Term(300) }), "06 ac02 |"),
+        (
+            Message::ReadIndex(ReadIndex { term: Term(7), request: 9, proof: ReadProof::Lease }),
+            "07 07 09 01 |",
+        ),
+        (
+            Message::ReadIndexResponse(ReadIndexResponse {
+                term: Term(7),
+                request: 9,
+                index: Some(LogIndex(5)),
+            }),
+            "08 07 09 01 05 |",
+        ),
+        (
+            Message::ReadIndexResponse(ReadIndexResponse { term: Term(7), request: 9, index: None }),
+            "08 07 09 00 |",
+        ),
     ]
 }
 

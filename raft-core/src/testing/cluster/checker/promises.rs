@@ -39,7 +39,9 @@ impl Checker {
             Message::RequestVote(_)
             | Message::RequestVoteResponse(_)
             | Message::HeartbeatResponse(_)
-            | Message::TimeoutNow(_) => return Ok(()),
+            | Message::TimeoutNow(_)
+            | Message::ReadIndex(_)
+            | Message::ReadIndexResponse(_) => return Ok(()),
         };
         if covered {
             let promised = &mut self.views[sender].promised;
@@ -74,6 +76,10 @@ fn is_in_term(node: &SimNode, term: Term) -> bool {
 /// Whether the disk's log is the one in memory through `index`.
 fn holds_as_in_memory(node: &SimNode, index: LogIndex) -> bool {
     let Some(running) = node.running() else { return false };
+    // No acknowledgement over a hole, as far as the node can know of it.
+    if !node.latent_damage && node.first_damaged().is_some_and(|hole| hole <= index) {
+        return false;
+    }
     match running.driver.raft().term_at(index) {
         Some(term) => node.disk_holds(crate::types::EntryId::new(term, index)),
         // Before the log: a published snapshot covers it.

@@ -1,0 +1,152 @@
+//! Entries that rot after they were acknowledged: Invariant (no-ack-over-hole).
+
+use raft_core::message::{AppendEntriesResponse, AppendOutcome};
+use raft_core::snapshot::SnapshotMeta;
+use raft_core::storage::{Recovered, VoteFloor};
+use raft_core::testing::sim_log::SimLog;
+use raft_core::{LogIndex, Message, Raft, RoleName, StartError, Term, Time};
+
+use std::sync::Arc;
+
+use crate::support::{
+    Disk, ELECTION_TIMEOUT, Network, Peer, append, entry, heartbeat, id, options, pre_vote, pre_vote_answer,
+    request_vote, timeout_now, vote, voters,
+};
+
+/// Node 1, whose entry at `index` has rotted; it was acknowledged and may be committed.
+fn damaged_at(terms: &[u64], index: u64) -> Peer {
+    let mut node = Peer::with_log(terms);
+    assert!(node.disk.log.damage(LogIndex(index)));
+    node.restarts();
+    node.time_passes(ELECTION_TIMEOUT);
+    node
+}
+
+/// What the acknowledgement says: match index and hole.
+fn acknowledged(messages: &[Message]) -> Option<(u64, Option<u64>)> {
+    messages.iter().rev().find_map(|message| match message {
+        Message::AppendEntriesResponse(AppendEntriesResponse {
+            outcome: AppendOutcome::Matched { match_index },
+            hole,
+            ..
+        }) => Some((match_index.0, hole.map(|hole| hole.0))),
+        _ => None,
+    })
+}
+
+/// Acknowledging and applying stop before the hole, and the leader is told of it.
+#[test]
+fn nothing_is_acknowledged_or_applied_over_a_hole() {
+    let mut node = damaged_at(&[1, 1, 1, 1], 3).following_2_in(2);
+    node.receives(2, append(2, entry(1, 4), &[2], 5));
+    assert_eq!(acknowledged(&node.sent_to(2)), Some((2, Some(3))));
+    assert_eq!((node.commit(), node.last_applied()), (5, LogIndex(2)));
+}
+
+/// The same entry again mends it, once it is durable; then everything behind it counts again.
+#[test]
+fn the_same_entry_mends_the_hole() {
+    let mut node = damaged_at(&[1, 1, 1, 1], 3).following_2_in(2);
+    node.receives(2, append(2, entry(1, 4), &[2], 5));
+    node.sent();
+    node.disk_stalls();
+    node.receives(2, append(2, entry(1, 2), &[1, 1], 5));
+    assert_eq!(acknowledged(&node.sent_to(2)), Some((2, Some(3))), "not before it is durable");
+    node.disk_recovers();
+    assert_eq!(acknowledged(&node.sent_to(2)), Some((5, None)));
+    assert_eq!((node.log_on_disk(), node.last_applied()), (vec![1, 1, 1, 1, 2], LogIndex(5)));
+    node.restarts();
+    assert_eq!(node.raft.durable().1, LogIndex(5));
+}
+
+/// A node with a hole neither campaigns nor takes over; its vote goes by the whole log that it had.
+#[test]
+fn a_node_with_a_hole_stays_in_the_background() {
+    let mut node = damaged_at(&[1, 1, 1, 1], 2);
+    node.times_out();
+    assert_eq!((node.role(), node.sent()), (RoleName::Follower, vec![]));
+    node.receives(2, heartbeat(2, 0));
+    node.receives(2, timeout_now(2));
+    assert_eq!((node.role(), node.term()), (RoleName::Follower, 2));
+    node.time_passes(ELECTION_TIMEOUT);
+    node.sent();
+    node.receives(3, request_vote(3, entry(1, 3)));
+    node.receives(3, request_vote(4, entry(1, 4)));
+    assert_eq!(node.sent_to(3), [vote(3, false), vote(4, true)]);
+}
+
+/// The end of the log is gone: votes go to nobody who lacks what was acknowledged, until it is there again.
+#[test]
+fn a_lost_tail_stays_the_floor_of_the_vote() {
+    let (_, recovered) = SimLog::open(Disk::with_log(&voters(1..=3), &[1, 1]).log, Arc::new(|_| {}));
+    let lost = Recovered { floor: VoteFloor::Entry(entry(1, 4)), ..recovered };
+    let mut node = Peer::with_log(&[1, 1]);
+    node.boots_from(lost);
+    node.times_out();
+    assert_eq!(node.role(), RoleName::Follower);
+    node.receives(2, pre_vote(2, entry(1, 3)));
+    node.receives(2, pre_vote(2, entry(1, 4)));
+    assert_eq!(node.sent_to(2), [pre_vote_answer(1, false), pre_vote_answer(2, true)]);
+    node.receives(2, append(2, entry(1, 2), &[], 0));
+    assert_eq!(acknowledged(&node.sent_to(2)), Some((2, Some(3))), "the leader is asked for the rest");
+    node.receives(2, append(2, entry(1, 2), &[1, 1], 0));
+    assert_eq!(acknowledged(&node.sent_to(2)), Some((4, None)));
+    node.time_passes(ELECTION_TIMEOUT);
+    node.times_out();
+    assert_eq!(node.role(), RoleName::PreCandidate);
+}
+
+/// Nobody knows what was acknowledged: no vote at all.
+#[test]
+fn without_a_known_floor_nobody_gets_the_vote() {
+    let (_, recovered) = SimLog::open(Disk::with_log(&voters(1..=3), &[1, 1]).log, Arc::new(|_| {}));
+    let mut node = Peer::with_log(&[1, 1]);
+    node.boots_from(Recovered { floor: VoteFloor::Unknown, ..recovered });
+    node.receives(2, pre_vote(9, entry(8, 99)));
+    node.receives(2, request_vote(9, entry(8, 99)));
+    assert_eq!(node.sent_to(2), [pre_vote_answer(1, false), vote(9, false)]);
+    node.times_out();
+    assert_eq!(node.role(), RoleName::Follower);
+}
+
+/// End to end: the leader, which has counted on the entry, sends it again and goes on counting.
+#[test]
+fn the_leader_mends_what_a_follower_has_lost() {
+    let mut net = Network::of(3);
+    net.elect(1);
+    net.node(1).proposes_all(&["a", "b", "c", "d"]).unwrap();
+    net.deliver();
+    let before = net.node(1).progress(2).match_index;
+    for index in [3, 5] {
+        assert!(net.node(2).disk.log.damage(LogIndex(index)));
+    }
+    net.restart(2);
+    net.heartbeats(1, 8);
+    assert_eq!(net.node(1).progress(2).match_index, before, "an acknowledgement never lowers it");
+    let mended = net.node(2).disk.log.clone();
+    assert_eq!(mended, net.node(3).disk.log);
+    assert_eq!(net.node(2).applied().len(), net.node(1).applied().len());
+}
+
+/// Behind the leader's log a snapshot mends it, and what follows the snapshot stays.
+#[test]
+fn a_snapshot_mends_what_the_leader_has_forgotten() {
+    let mut node = damaged_at(&[1, 1, 1, 1], 2).following_2_in(2);
+    node.receives(2, append(2, entry(1, 4), &[2], 4));
+    node.sent();
+    let offer = crate::support::offer(2, node.snapshot_of(entry(1, 3)));
+    node.installs(2, &offer);
+    assert_eq!((node.log(), node.last_applied()), (vec![1, 2], LogIndex(4)));
+    assert_eq!(acknowledged(&node.sent_to(2)), Some((5, None)));
+}
+
+/// Alone, there is nobody to ask.
+#[test]
+fn a_lone_node_with_a_hole_does_not_start() {
+    let mut log = Disk::with_log(&voters([1]), &[1, 1]).log;
+    assert!(log.damage(LogIndex(2)));
+    let (_, recovered) = SimLog::open(log, Arc::new(|_| {}));
+    let refused = Raft::new(id(1), options(), 1, Time::ZERO, recovered, SnapshotMeta::NONE);
+    let Err(StartError::NobodyToMend { index }) = refused else { panic!("{refused:?}") };
+    assert_eq!((index, Term(1)), (LogIndex(2), Term(1)));
+}

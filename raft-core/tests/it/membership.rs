@@ -1,0 +1,146 @@
+//! `[Raft §6]`, `[Ongaro §4]` Changes of the members.
+
+use raft_core::configuration::MemberRole::{self, Learner, Promotable, Voter};
+use raft_core::configuration::{ChangeError, Member, MemberChange};
+use raft_core::{Input, ProposeError, RoleName};
+
+use crate::support::{Disk, ELECTION_TIMEOUT, Network, Peer, entry, id, member, options, voters};
+
+fn put(number: u64, role: MemberRole) -> MemberChange {
+    MemberChange::Put(member(number, role))
+}
+
+fn remove(number: u64) -> MemberChange {
+    MemberChange::Remove(id(number))
+}
+
+/// Nodes `1..=founders` are a cluster, which node 1 leads; the next ones up to `count` belong to none yet, but were greeted.
+fn cluster(founders: u64, count: u64) -> Network {
+    let configuration = voters(1..=founders);
+    let disks = (1..=count).map(|number| match number <= founders {
+        true => Disk::with_log(&configuration, &[1]),
+        false => Disk::blank(),
+    });
+    let mut net = Network::with_disks(&options(), disks);
+    for number in founders + 1..=count {
+        net.node(number).step(Input::Greeted(configuration.cluster_id()));
+    }
+    net.elect(1);
+    net
+}
+
+fn refused(error: ChangeError) -> Result<raft_core::EntryId, ProposeError> {
+    Err(ProposeError::Change(error))
+}
+
+/// `[Ongaro §4.1]`: one server at a time needs no joint configuration: every old majority meets every new one.
+#[test]
+fn one_member_is_added_in_one_step() {
+    let mut net = cluster(3, 4);
+    assert_eq!(net.node(1).changes_members(&[put(4, Voter)]), Ok(entry(2, 3)));
+    assert_eq!(net.node(1).voters(), [1, 2, 3, 4], "in force at once");
+    net.deliver();
+    net.heartbeats(1, 2);
+    assert_eq!(net.commits(), [3, 3, 3, 3]);
+    assert_eq!(net.node(4).voters(), [1, 2, 3, 4]);
+}
+
+/// `[Raft §6]`: "joint consensus": both majorities count until the old one is left behind, which the leader does by itself.
+#[test]
+fn several_members_change_through_a_joint_configuration() {
+    let mut net = cluster(3, 5);
+    let changes = [put(4, Voter), put(5, Voter), remove(2), remove(3)];
+    net.node(1).changes_members(&changes).unwrap();
+    assert!(net.node(1).raft.configuration().unwrap().is_joint());
+    for silent in [2, 3] {
+        net.isolate(silent);
+    }
+    net.deliver();
+    assert_eq!(net.node(1).commit(), 2, "the new majority alone does not do");
+    net.heal();
+    net.heartbeats(1, 4);
+    assert_eq!(net.node(1).voters(), [1, 4, 5]);
+    assert_eq!(net.node(1).commit(), 4, "joint, and left");
+    for leaver in [2, 3] {
+        assert_eq!((net.node(leaver).voters(), net.node(leaver).commit()), (vec![1, 4, 5], 4), "they know");
+    }
+}
+
+/// Ongaro 2015 (the error of the single-server changes), C3: not before an entry of the leader's own term is committed, nor
+/// while another change is under way.
+#[test]
+fn a_change_waits_for_the_term_and_for_the_change_before_it() {
+    let mut net = cluster(3, 5);
+    net.node(1).changes_members(&[put(4, Voter)]).unwrap();
+    let index = raft_core::LogIndex(3);
+    assert_eq!(net.node(1).changes_members(&[put(5, Voter)]), refused(ChangeError::InProgress { index }));
+    net.deliver();
+    assert!(net.node(1).changes_members(&[put(5, Voter)]).is_ok());
+    let mut node = Peer::with_log(&[1, 1]).elected();
+    assert_eq!(node.changes_members(&[put(4, Voter)]), refused(ChangeError::TooEarly));
+}
+
+/// Wishes that make no sense are refused by name, and nothing is appended.
+#[test]
+fn impossible_changes_are_refused() {
+    let mut net = cluster(3, 3);
+    let namesake = Member { name: "n1".to_owned(), ..member(4, Voter) };
+    let cases = [
+        (vec![put(2, Voter)], ChangeError::Unchanged),
+        (vec![remove(9)], ChangeError::UnknownMember { id: id(9) }),
+        (vec![put(4, Learner), remove(4)], ChangeError::NamedTwice { id: id(4) }),
+        (vec![put(4, MemberRole::Incoming)], ChangeError::Role { id: id(4), role: MemberRole::Incoming }),
+        (vec![put(2, Promotable)], ChangeError::Role { id: id(2), role: Promotable }),
+        (vec![remove(1), remove(2), remove(3)], ChangeError::NoVoter),
+        (vec![MemberChange::Put(namesake)], ChangeError::BadText { id: id(1) }),
+    ];
+    for (changes, error) in cases {
+        let answer = net.node(1).changes_members(&changes);
+        match error {
+            ChangeError::BadText { .. } => {
+                assert!(matches!(answer, Err(ProposeError::Change(ChangeError::BadText { .. }))));
+            }
+            _ => assert_eq!(answer, refused(error), "{changes:?}"),
+        }
+    }
+    let leader = net.node(1).raft.leader_id();
+    assert_eq!(net.node(2).changes_members(&[remove(3)]), Err(ProposeError::NotLeader { leader }));
+    assert_eq!(net.node(1).last(), entry(2, 2));
+}
+
+/// `[Ongaro §4.2.1]`: a learner becomes a voter by itself once it keeps pace; a plain learner never does.
+#[test]
+fn a_promotable_learner_becomes_a_voter_when_it_has_caught_up() {
+    let mut net = cluster(3, 5);
+    for _ in 0..20 {
+        net.node(1).proposes("x").unwrap();
+    }
+    net.node(1).changes_members(&[put(4, Promotable), put(5, Learner)]).unwrap();
+    net.isolate(4);
+    net.heartbeats(1, 20);
+    assert_eq!(net.node(1).voters(), [1, 2, 3]);
+    net.heal();
+    net.heartbeats(1, 20);
+    assert_eq!(net.node(1).voters(), [1, 2, 3, 4]);
+    assert_eq!(net.node(1).commit(), net.node(5).commit());
+}
+
+/// `[Raft §6]`: "the cluster leader may not be part of the new configuration": it manages the change, not counting itself,
+/// then hands over and steps down.
+#[test]
+fn a_leader_that_is_removed_hands_over_and_steps_down() {
+    let mut net = cluster(3, 3);
+    net.node(1).changes_members(&[remove(1)]).unwrap();
+    assert_eq!(net.node(1).role(), RoleName::Leader);
+    net.isolate(3);
+    net.deliver();
+    assert_eq!((net.node(1).role(), net.node(1).commit()), (RoleName::Leader, 2), "it does not count itself");
+    net.heal();
+    net.heartbeats(1, 1);
+    assert_eq!(net.node(1).role(), RoleName::Follower);
+    let leader = net.node(2).leader().expect("the successor was asked at once");
+    assert!([2, 3].contains(&leader));
+    net.time_passes(ELECTION_TIMEOUT * 3);
+    net.node(1).times_out();
+    assert_eq!(net.node(1).role(), RoleName::Follower, "and does not come back");
+}
