@@ -30,9 +30,12 @@ pub(crate) struct Unfinished<F: Fs> {
 }
 
 impl<F: Fs> Unfinished<F> {
-    /// Writes a piece of it and makes that durable.
     pub(crate) fn write(&self, bytes: &[u8], offset: u64) -> Result<(), IoFailure> {
-        self.file.write_all_at(bytes, offset).map_err(IoFailure::on(Action::Write, &self.temporary))?;
+        self.file.write_all_at(bytes, offset).map_err(IoFailure::on(Action::Write, &self.temporary))
+    }
+
+    #[track_caller]
+    pub(crate) fn sync(&self) -> Result<(), IoFailure> {
         self.file.sync_data().map_err(IoFailure::on(Action::Sync, &self.temporary))
     }
 }
@@ -102,7 +105,8 @@ impl<F: Fs> Folder<F> {
         Ok(Unfinished { path, temporary, file })
     }
 
-    /// Gives a file its name, which is durable when this returns. A file of that name is replaced.
+    /// Gives a file, all of it synced, its name, which is durable when this returns. A file of that name is
+    /// replaced.
     pub(crate) fn publish(&self, made: Unfinished<F>) -> Result<F::File, IoFailure> {
         let Unfinished { path, temporary, file } = made;
         self.fs.rename(&temporary, &path).map_err(IoFailure::on(Action::Rename, &temporary))?;

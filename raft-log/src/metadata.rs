@@ -93,6 +93,7 @@ impl<F: Fs> Metadata<F> {
         let bytes: Vec<u8> = (0..SLOTS).flat_map(slot).collect();
         let file = folder.begin(folder.metadata_path())?;
         file.write(&bytes, 0)?;
+        file.sync()?;
         folder.publish(file)?;
         Ok(())
     }

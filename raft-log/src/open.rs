@@ -100,7 +100,7 @@ pub fn open<F: Fs>(
     let node_id = metadata.node_id();
     let segments = open_segments(&folder, node_id, &listing.segments)?;
     let recovery = Recovery::run(&folder, node_id, options.verify, segments)?;
-    let reset_to = judge(&recovery, &metadata, floor.last)?;
+    let reset_to = judge(&folder, &recovery, &metadata, floor.last)?;
     let configurations = if reset_to.is_some() { Vec::new() } else { recovery.configurations()? };
 
     // Everything is believed; from here on the folder changes.
@@ -133,6 +133,7 @@ fn refuse_orphans<F: Fs>(folder: &Folder<F>, listing: &Listing) -> Result<(), Op
 
 /// Whether log, metadata and snapshot fit together; the answer is where the log must start again, if it must.
 fn judge<F: Fs>(
+    folder: &Folder<F>,
     recovery: &Recovery<F>,
     metadata: &Metadata<F>,
     floor: EntryId,
@@ -140,10 +141,12 @@ fn judge<F: Fs>(
     let span = &recovery.span;
     let current_term = metadata.hard_state().current_term;
     if let Some(last) = [span.last(), floor].into_iter().find(|entry| entry.term > current_term) {
-        return Err(OpenError::LostMetadata { last, current_term });
+        let path = folder.metadata_path();
+        return Err(OpenError::LostMetadata { path, last, current_term });
     }
     if floor.index < span.base().index {
-        return Err(OpenError::Hole { floor, base: span.base() });
+        let dir = folder.path.clone();
+        return Err(OpenError::Hole { dir, floor, base: span.base() });
     }
     Ok((span.entry(floor.index) != Some(floor)).then_some(floor))
 }

@@ -19,7 +19,7 @@ use crate::page::PAGE;
 use crate::segment::Segment;
 use crate::stats::LogStats;
 
-/// Zeros are written, and synced, in pieces of this size.
+/// Zeros are written in pieces of this size, and synced after each while nobody waits for them.
 const PIECE_BYTES: usize = 1 << 20;
 
 /// A segment without batches, whole up to `filled`.
@@ -27,8 +27,7 @@ pub(crate) struct Spare<F: Fs> {
     sequence: u64,
     capacity: u64,
     filled: u64,
-    /// What is written next: the header and zeros, then zeros.
-    piece: Vec<u8>,
+    header: [u8; PAGE],
     file: Unfinished<F>,
 }
 
@@ -40,28 +39,39 @@ impl<F: Fs> Spare<F> {
         capacity: u64,
     ) -> Result<Self, IoFailure> {
         let file = folder.begin(folder.segment_path(sequence))?;
-        let mut piece = vec![0; PIECE_BYTES.min(capacity as usize)];
-        piece[..PAGE].copy_from_slice(&Segment::<F>::header(node_id, sequence, capacity));
-        Ok(Self { sequence, capacity, filled: 0, piece, file })
+        let header = Segment::<F>::header(node_id, sequence, capacity);
+        Ok(Self { sequence, capacity, filled: 0, header, file })
     }
 
     const fn is_whole(&self) -> bool {
         self.filled == self.capacity
     }
 
-    /// Writes a piece, durably.
-    fn fill(&mut self) -> Result<(), IoFailure> {
-        let length = (self.piece.len() as u64).min(self.capacity - self.filled);
-        self.file.write(&self.piece[..length as usize], self.filled)?;
-        self.filled += length;
-        self.piece[..PAGE].fill(0);
+    /// Writes one piece more, durably.
+    fn fill_piece(&mut self) -> Result<(), IoFailure> {
+        self.fill(self.capacity.min(self.filled + PIECE_BYTES as u64))
+    }
+
+    /// Writes what is missing before `end`, in pieces, with one sync.
+    fn fill(&mut self, end: u64) -> Result<(), IoFailure> {
+        let mut piece = vec![0; PIECE_BYTES.min((end - self.filled) as usize)];
+        for start in (self.filled..end).step_by(PIECE_BYTES) {
+            let length = (end - start).min(PIECE_BYTES as u64) as usize;
+            if start == 0 {
+                piece[..PAGE].copy_from_slice(&self.header);
+            }
+            self.file.write(&piece[..length], start)?;
+            piece[..PAGE].fill(0);
+        }
+        self.file.sync()?;
+        self.filled = end;
         Ok(())
     }
 
     /// Writes what is missing and gives it its name.
     pub(crate) fn publish(mut self, folder: &Folder<F>) -> Result<Segment<F>, IoFailure> {
-        while !self.is_whole() {
-            self.fill()?;
+        if !self.is_whole() {
+            self.fill(self.capacity)?;
         }
         let path = self.file.path.clone();
         let file = folder.publish(self.file)?;
@@ -132,7 +142,7 @@ impl<F: Fs> Preparer<F> {
         }
         match &mut state.spare {
             Some(spare) if !spare.is_whole() => {
-                spare.fill()?;
+                spare.fill_piece()?;
                 Ok(!spare.is_whole())
             }
             _ => Ok(false),
@@ -172,7 +182,7 @@ impl<F: Fs> Preparer<F> {
         self.0.folder.remove(&spare.file.temporary)
     }
 
-    /// After a panic the spare is as far as it says: `filled` moves after the sync.
+    /// A panic in the middle of a piece leaves the spare where it was before that piece.
     fn state(&self) -> MutexGuard<'_, State<F>> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
