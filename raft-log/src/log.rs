@@ -131,9 +131,10 @@ impl<F: Fs> SegmentedLog<F> {
     fn poison(&mut self, error: WriteError) {
         tracing::error!(%error, "the log stops");
         self.poisoned = true;
-        self.writer.tail.preparer().close();
         self.writes.clear();
         (self.sink)(LogEvent::Failed(Arc::new(error)));
+        // Only now: it waits for a piece that is being written, perhaps to a disk that hangs.
+        self.writer.tail.preparer().close();
     }
 }
 

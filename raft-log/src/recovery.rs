@@ -14,7 +14,8 @@
 //! last segment with batches are all checked; those of others only on request, or when they hold a configuration.
 //!
 //! The newest batches lie above the watermark until another batch or a mark follows: rot in them looks like a torn
-//! tail, and is reported as one. Opening and closing write marks, so that only a crash leaves such batches.
+//! tail, and is reported as one. Opening, closing and an idle log write marks, so that only a crash within
+//! [`LogOptions::idle_mark`](crate::LogOptions::idle_mark) of a write leaves such batches.
 //! Likewise, rot that takes a batch together with every later one takes the witnesses of its durability with it.
 
 use std::collections::VecDeque;
@@ -53,7 +54,7 @@ pub(crate) struct Recovery<F: Fs> {
     pub(crate) offset: u64,
     /// Pages to wipe, from `offset` on.
     pub(crate) dirty_pages: Vec<u64>,
-    /// A segment that was made when the last one was nearly full, and never used.
+    /// A segment that got its name when the last one was full, and was never used.
     pub(crate) unused: Option<Arc<Segment<F>>>,
     pub(crate) report: RecoveryReport,
 }

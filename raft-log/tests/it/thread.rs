@@ -163,6 +163,39 @@ fn the_next_segment_is_made_beside_the_writes() {
     assert_eq!(reopened.opened.report.removed, [next(".tmp")]);
 }
 
+/// A disk that hangs on the next segment must not keep the node from hearing that the log has failed.
+#[test]
+fn a_segment_in_the_making_delays_no_write_and_no_failure() {
+    let (begun, making) = channel();
+    let (release, gate) = channel::<()>();
+    let (begun, gate) = (Mutex::new(begun), Mutex::new(gate));
+    let fs = SimFs::new(1);
+    fs.create_dir_all(Path::new("/data")).unwrap();
+    create(Path::new(DIR), fs.clone(), &ROOMY, node_id()).unwrap();
+    let hanging = HookFs::new(fs.clone(), move |call| {
+        if call == Call::Write && std::thread::current().name() == Some("raft-log-ahead") {
+            _ = begun.lock().unwrap().send(());
+            // Disconnected once the test has seen enough.
+            _ = gate.lock().unwrap().recv();
+        }
+        Ok(())
+    });
+    let (mut log, _, events) = spawn(&hanging, Path::new(DIR), &SnapshotMeta::NONE);
+    let release = release; // Dropped before the log, which waits for its threads.
+    let mut writes = appends(10).into_iter();
+    for write in writes.by_ref().take(8) {
+        log.submit(write);
+        assert!(matches!(events.recv_timeout(PATIENCE).unwrap(), LogEvent::Durable(_)));
+    }
+    making.recv_timeout(PATIENCE).unwrap();
+    log.submit(writes.next().unwrap());
+    assert!(matches!(events.recv_timeout(PATIENCE).unwrap(), LogEvent::Durable(WriteId(9))));
+    fs.fail_at(fs.operations() + 1);
+    log.submit(writes.next().unwrap());
+    assert!(matches!(events.recv_timeout(PATIENCE), Ok(LogEvent::Failed(_))));
+    drop(release);
+}
+
 #[test]
 fn a_slow_read_delays_no_write() {
     let held = Arc::new(AtomicBool::new(false));
