@@ -31,7 +31,7 @@ use raft_core::snapshot::SnapshotMeta;
 use raft_core::storage::Recovered;
 use raft_core::types::{ClusterId, EntryId, NodeId};
 use raft_log::{LogOptions, LogStats, LogThread, RecoveryReport, SegmentedLog};
-use raft_snapshot::{Looked, SnapshotFiles, SnapshotThread};
+use raft_snapshot::{SnapshotFiles, SnapshotThread};
 use rand::TryRng;
 use rand::rngs::SysRng;
 
@@ -114,19 +114,23 @@ impl DataFolder {
         let (log, raft_log::Opened { node_id, recovered, report, .. }) = match opened {
             Ok(opened) => opened,
             Err(source) => {
-                let (source, damaged) = (Box::new(source), looked.into_damaged());
+                let (source, damaged) = (Box::new(source), damaged_files(looked));
                 return Err(FolderError::Log { source, damaged });
             }
         };
-        let (snapshots, found) = looked.open(sinks.snapshots.clone())?;
+        let (snapshots, found) = looked.mend(sinks.snapshots.clone());
         let findings = Findings { log: report, snapshots: found };
         Ok(Opened { node_id, recovered, findings, is_fresh, newest_snapshot: newest, log, snapshots })
     }
 
-    fn log_missing(&self, looked: Looked<StdFs>) -> FolderError {
+    fn log_missing(&self, looked: raft_snapshot::Findings<StdFs>) -> FolderError {
         let whole = looked.latest().map(|info| info.meta.last);
-        FolderError::LogMissing { path: self.path.clone(), whole, damaged: looked.into_damaged() }
+        FolderError::LogMissing { path: self.path.clone(), whole, damaged: damaged_files(looked) }
     }
+}
+
+fn damaged_files(looked: raft_snapshot::Findings<StdFs>) -> Vec<raft_snapshot::FileError> {
+    looked.into_damaged().into_iter().map(|damaged| damaged.reason).collect()
 }
 
 impl Opened {

@@ -32,10 +32,11 @@ pub trait Fs: Clone + Send + Sync + 'static {
     /// The operating system's.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
 
-    /// Names of the entries of a folder, in no particular order.
+    /// Names of the entries of a folder, in no particular order. Those that are not UTF-8 are left out: nobody who
+    /// works through this trait has made them.
     ///
     /// # Errors
-    /// The operating system's; [`io::ErrorKind::InvalidData`] for a name that is not UTF-8.
+    /// The operating system's.
     fn read_dir(&self, path: &Path) -> io::Result<Vec<String>>;
 
     /// Creates a file that does not exist yet, for reading and writing.

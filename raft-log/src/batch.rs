@@ -4,7 +4,8 @@
 //!  0 magic "RLB1"          4 header CRC-32 u32 (over the place and bytes 8..72)
 //!  8 sequence u64          counts the batches of a store from 1, across segments
 //! 16 durable u64           the watermark: batches through this one were durable when this one was framed
-//! 24 base term u64        32 base index u64      the entry before the first one of the batch
+//! 24 base term u64        32 base index u64      the entry before the first one of the batch; of a fill, as of a mark,
+//!                                                the last one of the log, so that a segment may start with it
 //! 40 table bytes u64      48 payload bytes u64
 //! 56 table CRC-32 u32     60 header CRC-32 of the batch before u32 (0 if there was none)
 //! 64 kind u8              65 flags u8 (bit 0: sealed)      66 zero u8 × 6
@@ -50,7 +51,8 @@ pub enum BatchKind {
     Append = 1,
     /// All entries after the base are gone; its entries follow the base.
     Truncate = 2,
-    /// Its entries replace damaged ones of equal index and term; nothing after them changes.
+    /// Its entries, of which its blocks say the first index and the terms, replace damaged ones of equal index and
+    /// term; nothing after them changes. Several holes take several batches. Not written yet, and refused.
     Fill = 3,
     /// The whole log is gone; it starts again after the base.
     Reset = 4,

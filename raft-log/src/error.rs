@@ -1,4 +1,5 @@
-//! What can go wrong, by operation: opening, writing, reading.
+//! What can go wrong, by operation: opening, writing, reading. Each error says where, what was found, what was
+//! expected and what to do next.
 
 use std::fmt;
 use std::io;
@@ -9,6 +10,15 @@ use raft_core::{EntryId, LogIndex, NodeId, Term};
 
 use crate::batch::BatchFault;
 use crate::page::PageFault;
+
+/// What to do about a folder of which something is lost or damaged.
+///
+/// An older copy of it is worse than none: a node that has forgotten its vote votes twice, and one that has forgotten
+/// entries it acknowledged lets the cluster lose them.
+const ADVICE: &str = "put back exactly this folder as it last was, never an older copy: that one has forgotten votes \
+    and acknowledged entries. If there is none, keep this node stopped; the others go on while they are a majority. To \
+    remove a node and add it under a new id takes membership changes, which are not there yet: until then, found a new \
+    cluster from an export";
 
 /// What was asked of the operating system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,8 +129,7 @@ pub enum OpenError {
     },
     /// Term and vote are gone while entries are still there.
     #[error(
-        "{}: {segments} segment files but no file \"meta\": term and vote are lost; \
-         move the folder away and let the node join under a new id",
+        "{}: {segments} segment files but no file \"meta\": term and vote are lost; {ADVICE}",
         dir.display()
     )]
     MetadataMissing {
@@ -132,7 +141,7 @@ pub enum OpenError {
     /// Both copies of a metadata generation are unreadable, which no crash does: term and vote may be lost.
     #[error(
         "{}: both copies in slots {} and {} are damaged ({first}; {second}), so the newest term and vote may be \
-         lost; move the folder away and let the node join under a new id",
+         lost; {ADVICE}",
         path.display(), slots[0], slots[1]
     )]
     MetadataDamaged {
@@ -146,7 +155,7 @@ pub enum OpenError {
         second: PageFault,
     },
     /// Valid metadata copies of two nodes in one file: somebody mixed two folders.
-    #[error("{}: metadata of node {first} and of node {second} (expected one)", path.display())]
+    #[error("{}: metadata of node {first} and of node {second} (expected one); {ADVICE}", path.display())]
     MetadataMixed {
         /// The metadata file.
         path: PathBuf,
@@ -166,7 +175,7 @@ pub enum OpenError {
         newest: u32,
     },
     /// A file has another length than it was made with: it was cut or extended from outside.
-    #[error("{}: {found} bytes (expected {expected}); restore the file or the node", path.display())]
+    #[error("{}: {found} bytes (expected {expected}); {ADVICE}", path.display())]
     FileLength {
         /// The file.
         path: PathBuf,
@@ -176,15 +185,15 @@ pub enum OpenError {
         expected: u64,
     },
     /// The first page of a segment is damaged.
-    #[error("{}, offset 0: not a segment header: {fault}", path.display())]
+    #[error("{}, offset 0: not a segment header: {fault}; {ADVICE}", path.display())]
     SegmentHeader {
         /// The segment file.
         path: PathBuf,
         /// What was found and what was expected.
         fault: PageFault,
     },
-    /// A segment of another node was copied into this folder. Take it out.
-    #[error("{}: a segment of node {found:016x} (expected node {expected})", path.display())]
+    /// A segment of another node was copied into this folder.
+    #[error("{}: a segment of node {found:016x} (expected node {expected}); {ADVICE}", path.display())]
     Foreign {
         /// The segment file.
         path: PathBuf,
@@ -194,19 +203,19 @@ pub enum OpenError {
         expected: NodeId,
     },
     /// The folder has been initialised, hence must hold a segment.
-    #[error("{}: no segment file (expected at least one); the log is lost: restore the node", dir.display())]
+    #[error("{}: no segment file (expected at least one), so the log is lost; {ADVICE}", dir.display())]
     NoSegment {
         /// The folder.
         dir: PathBuf,
     },
     /// A segment must be there and is not.
-    #[error("{}: segment is missing; entries in it are lost: restore the file or the node", path.display())]
+    #[error("{}: segment is missing, so entries in it are lost; {ADVICE}", path.display())]
     MissingSegment {
         /// The missing file.
         path: PathBuf,
     },
     /// Acknowledged entries are damaged.
-    #[error("{0}; these entries were acknowledged: restore the node from its peers under a new id")]
+    #[error("{0}; these entries were acknowledged; {ADVICE}")]
     Damaged(Damage),
     /// A batch that repairs damage; this version cannot apply it.
     #[error("{}, offset {offset}: a fill batch (expected none); use the newer program", path.display())]
@@ -216,9 +225,16 @@ pub enum OpenError {
         /// Start of the batch, in bytes.
         offset: u64,
     },
-    /// A configuration entry that is whole but cannot be read.
-    #[error("configuration entry {index}: {source}")]
+    /// A configuration entry whose bytes are what was written but cannot be read: by a newer program, or a bug.
+    #[error(
+        "{}, offset {offset}: configuration entry {index}: {source}; start the newer program, if one has run here",
+        path.display()
+    )]
     Configuration {
+        /// The segment file.
+        path: PathBuf,
+        /// Start of the batch that holds it, in bytes.
+        offset: u64,
         /// The entry.
         index: LogIndex,
         /// Why not.
@@ -226,20 +242,27 @@ pub enum OpenError {
     },
     /// An entry of a term that this node, by its metadata, never was in: the metadata is older than the log.
     #[error(
-        "last entry {last} is of a later term than the stored one, {current_term}: term and vote are lost; \
-         move the folder away and let the node join under a new id"
+        "{}: the stored term is {current_term} (expected at least that of entry {last}): term and vote are lost; \
+         {ADVICE}",
+        path.display()
     )]
     LostMetadata {
+        /// The metadata file.
+        path: PathBuf,
         /// Last entry of the log, or of the snapshot it follows.
         last: EntryId,
         /// The stored term.
         current_term: Term,
     },
-    /// Entries between the snapshot and the log are gone.
+    /// Entries between the snapshot and the log are gone: a newer snapshot was there when the log was compacted.
     #[error(
-        "the log starts after entry {base}, the newest snapshot ends at {floor}: entries between are lost"
+        "{}: the log starts after entry {base}, the newest whole snapshot ends at {floor} (expected {base} or \
+         later): entries between are lost, unless the snapshot that covered them can be put back; {ADVICE}",
+        dir.display()
     )]
     Hole {
+        /// The folder of the log.
+        dir: PathBuf,
         /// Last entry of the newest snapshot.
         floor: EntryId,
         /// The entry before the first one in the log.

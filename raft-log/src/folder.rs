@@ -20,6 +20,26 @@ pub(crate) struct Folder<F> {
     pub(crate) path: PathBuf,
 }
 
+/// A file in the making.
+pub(crate) struct Unfinished<F: Fs> {
+    /// What it is going to be called.
+    pub(crate) path: PathBuf,
+    /// What it is called until it is published.
+    pub(crate) temporary: PathBuf,
+    file: F::File,
+}
+
+impl<F: Fs> Unfinished<F> {
+    pub(crate) fn write(&self, bytes: &[u8], offset: u64) -> Result<(), IoFailure> {
+        self.file.write_all_at(bytes, offset).map_err(IoFailure::on(Action::Write, &self.temporary))
+    }
+
+    #[track_caller]
+    pub(crate) fn sync(&self) -> Result<(), IoFailure> {
+        self.file.sync_data().map_err(IoFailure::on(Action::Sync, &self.temporary))
+    }
+}
+
 /// What is in the folder.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
@@ -76,20 +96,20 @@ impl<F: Fs> Folder<F> {
         self.fs.open(path, true).map_err(IoFailure::on(Action::Open, path))
     }
 
-    /// Makes the file `path`: `fill` writes the contents, which are made durable before the file gets its name,
-    /// and so is the name before this returns. A file of that name is replaced.
-    pub(crate) fn publish(
-        &self,
-        path: &Path,
-        fill: impl FnOnce(&F::File) -> std::io::Result<()>,
-    ) -> Result<F::File, IoFailure> {
-        let mut unfinished = path.as_os_str().to_owned();
-        unfinished.push(UNFINISHED_SUFFIX);
-        let unfinished = PathBuf::from(unfinished);
-        let file = self.fs.create_new(&unfinished).map_err(IoFailure::on(Action::Create, &unfinished))?;
-        fill(&file).map_err(IoFailure::on(Action::Write, &unfinished))?;
-        file.sync_data().map_err(IoFailure::on(Action::Sync, &unfinished))?;
-        self.fs.rename(&unfinished, path).map_err(IoFailure::on(Action::Rename, &unfinished))?;
+    /// Makes a file that is going to be called `path`. A file of its unfinished name must not be there.
+    pub(crate) fn begin(&self, path: PathBuf) -> Result<Unfinished<F>, IoFailure> {
+        let mut temporary = path.clone().into_os_string();
+        temporary.push(UNFINISHED_SUFFIX);
+        let temporary = PathBuf::from(temporary);
+        let file = self.fs.create_new(&temporary).map_err(IoFailure::on(Action::Create, &temporary))?;
+        Ok(Unfinished { path, temporary, file })
+    }
+
+    /// Gives a file, all of it synced, its name, which is durable when this returns. A file of that name is
+    /// replaced.
+    pub(crate) fn publish(&self, made: Unfinished<F>) -> Result<F::File, IoFailure> {
+        let Unfinished { path, temporary, file } = made;
+        self.fs.rename(&temporary, &path).map_err(IoFailure::on(Action::Rename, &temporary))?;
         self.sync()?;
         Ok(file)
     }

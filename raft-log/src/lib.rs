@@ -21,13 +21,15 @@
 //! * What was reported durable survives any crash; of what was not, a prefix may. Term and vote never go back.
 //! * Rot in what was reported durable is never taken for a torn tail, once a later batch or a mark is on disk:
 //!   opening refuses, or the read fails, naming segment, offset, index, what was found and what was expected. What
-//!   rotted is never served. Index and term of an entry outlive its payload.
+//!   rotted is never served. Index and term of an entry outlive its payload. A log that is idle for
+//!   [`LogOptions::idle_mark`] has its mark: what is left are the batches of that last moment before a crash.
 //! * A log that cannot be opened is left as it was found.
 //! * After an error of the disk nothing is reported durable any more, and no sync is tried twice.
 //!
 //! # How it is used
 //! [`create`] once, then [`open`]: a [`SegmentedLog`] is a plain value that works when [`SegmentedLog::step`] is
-//! called, which is how simulation runs it. [`LogThread`] runs it on a thread. [`LogReader`] reads beside it.
+//! called, which is how simulation runs it. [`LogThread`] runs it on threads: one writes, and marks the log when it
+//! is idle, one reads, one makes the next segment ahead of need. [`LogReader`] reads beside it.
 //!
 //! ```
 //! use std::sync::{Arc, mpsc};
@@ -82,6 +84,7 @@ mod report;
 mod scan;
 mod segment;
 mod span;
+mod spare;
 mod stats;
 mod tail;
 mod thread;

@@ -10,7 +10,9 @@ use raft_core::storage::{LogEvent, LogStore, ReadRequest, Sink, Write};
 use raft_core::{NodeId, WriteId};
 
 use crate::error::WriteError;
+use crate::options::LogOptions;
 use crate::reader::LogReader;
+use crate::spare::Preparer;
 use crate::stats::LogStats;
 use crate::writer::Writer;
 
@@ -27,16 +29,15 @@ pub struct SegmentedLog<F: Fs> {
     /// A write failed; nothing is written any more.
     poisoned: bool,
     sink: Sink<LogEvent>,
-    _lock: F::Lock,
 }
 
 impl<F: Fs> SegmentedLog<F> {
-    pub(crate) fn new(writer: Writer<F>, node_id: NodeId, sink: Sink<LogEvent>, lock: F::Lock) -> Self {
+    pub(crate) fn new(writer: Writer<F>, node_id: NodeId, sink: Sink<LogEvent>) -> Self {
         let reader = LogReader::new(node_id, writer.durable.clone(), writer.stats.clone());
         // A log that was reset at opening has segments before the reset.
         let compact_through = writer.span.base().index;
         let (writes, reads) = (VecDeque::new(), VecDeque::new());
-        Self { writer, reader, writes, reads, compact_through, poisoned: false, sink, _lock: lock }
+        Self { writer, reader, writes, reads, compact_through, poisoned: false, sink }
     }
 
     /// Works once on what is queued: compaction, then one group commit (as many writes as may share a sync), then
@@ -53,15 +54,36 @@ impl<F: Fs> SegmentedLog<F> {
     }
 
     /// Writes down that everything reported durable is durable, so that from now on rot in it cannot be taken for
-    /// a torn tail. Meant for a log that is idle or about to close; costs a page and a sync.
+    /// a torn tail. Meant for a log that is idle or about to close; costs a page and a sync, or nothing if it is
+    /// written down already.
     pub fn mark(&mut self) {
-        if self.poisoned || self.writer.tail.is_marked() {
+        if self.is_marked() {
             return;
         }
         self.writer.tail.frame_mark();
-        if let Err(error) = self.writer.commit() {
-            self.poison(error.into());
+        match self.writer.commit() {
+            Ok(()) => self.writer.stats.marks.add(1),
+            Err(error) => self.poison(error.into()),
         }
+    }
+
+    /// Whether a mark now would add nothing.
+    pub(crate) const fn is_marked(&self) -> bool {
+        self.poisoned || self.writer.tail.is_marked()
+    }
+
+    /// Makes a piece of the next segment, once the one being written to is half full; `false` if nothing is left to
+    /// do. [`LogThread`](crate::LogThread) has a thread for it; without, a write pauses where a segment ends.
+    pub fn prepare(&mut self) -> bool {
+        !self.poisoned && self.writer.tail.prepare()
+    }
+
+    pub(crate) fn preparer(&self) -> Preparer<F> {
+        self.writer.tail.preparer().clone()
+    }
+
+    pub(crate) const fn options(&self) -> &LogOptions {
+        self.writer.tail.options()
     }
 
     /// A reader for other threads.
@@ -111,6 +133,14 @@ impl<F: Fs> SegmentedLog<F> {
         self.poisoned = true;
         self.writes.clear();
         (self.sink)(LogEvent::Failed(Arc::new(error)));
+        // Only now: it waits for a piece that is being written, perhaps to a disk that hangs.
+        self.writer.tail.preparer().close();
+    }
+}
+
+impl<F: Fs> Drop for SegmentedLog<F> {
+    fn drop(&mut self) {
+        self.writer.tail.preparer().close();
     }
 }
 

@@ -91,7 +91,10 @@ impl<F: Fs> Metadata<F> {
             Slot { generation, node_id, hard_state: HardState::default() }.encode(number)
         };
         let bytes: Vec<u8> = (0..SLOTS).flat_map(slot).collect();
-        folder.publish(&folder.metadata_path(), |file| file.write_all_at(&bytes, 0))?;
+        let file = folder.begin(folder.metadata_path())?;
+        file.write(&bytes, 0)?;
+        file.sync()?;
+        folder.publish(file)?;
         Ok(())
     }
 

@@ -24,8 +24,9 @@ use crate::options::LogOptions;
 use crate::page::PAGE;
 use crate::recovery::{Recovery, open_segments};
 use crate::report::{Opened, RecoveryReport};
-use crate::segment::{Segment, is_blank};
+use crate::segment::is_blank;
 use crate::span::Span;
+use crate::spare::{Preparer, Spare};
 use crate::stats::LogStats;
 use crate::tail::{End, Tail};
 use crate::writer::{Group, Writer};
@@ -50,7 +51,7 @@ pub fn create<F: Fs>(dir: &Path, fs: F, options: &LogOptions, node_id: NodeId) -
     for path in &listing.unfinished {
         folder.remove(path)?;
     }
-    Segment::create(&folder, node_id, 1, options.capacity_for(PAGE as u64))?;
+    Spare::begin(&folder, node_id, 1, options.capacity_for(PAGE as u64))?.publish(&folder)?;
     Metadata::create(&folder, node_id)?;
     Ok(())
 }
@@ -92,20 +93,20 @@ pub fn open<F: Fs>(
         refuse_orphans(&folder, &listing)?;
         return Err(not_initialised());
     }
-    let lock = folder.lock()?;
+    let lock = Arc::new(folder.lock()?);
     folder.sync()?;
     let listing = folder.list()?.ok_or_else(not_initialised)?;
     let (metadata, repairs) = Metadata::load(&folder)?;
     let node_id = metadata.node_id();
     let segments = open_segments(&folder, node_id, &listing.segments)?;
     let recovery = Recovery::run(&folder, node_id, options.verify, segments)?;
-    let reset_to = judge(&recovery, &metadata, floor.last)?;
+    let reset_to = judge(&folder, &recovery, &metadata, floor.last)?;
     let configurations = if reset_to.is_some() { Vec::new() } else { recovery.configurations()? };
 
     // Everything is believed; from here on the folder changes.
     let unfinished = listing.unfinished;
     let (writer, report) =
-        Mending { folder, options, repairs, unfinished, reset_to }.mend(metadata, recovery)?;
+        Mending { folder, lock, options, repairs, unfinished, reset_to }.mend(metadata, recovery)?;
     let recovered = Recovered {
         hard_state: writer.metadata.hard_state(),
         base: writer.span.base(),
@@ -115,7 +116,7 @@ pub fn open<F: Fs>(
         // Damage to what may have been acknowledged is refused above.
         ..Recovered::default()
     };
-    Ok((SegmentedLog::new(writer, node_id, sink, lock), Opened { node_id, recovered, report }))
+    Ok((SegmentedLog::new(writer, node_id, sink), Opened { node_id, recovered, report }))
 }
 
 /// Segments without metadata are a lost vote, unless they are what a crash left of [`create`]: one, without a
@@ -134,6 +135,7 @@ fn refuse_orphans<F: Fs>(folder: &Folder<F>, listing: &Listing) -> Result<(), Op
 
 /// Whether log, metadata and snapshot fit together; the answer is where the log must start again, if it must.
 fn judge<F: Fs>(
+    folder: &Folder<F>,
     recovery: &Recovery<F>,
     metadata: &Metadata<F>,
     floor: EntryId,
@@ -141,10 +143,12 @@ fn judge<F: Fs>(
     let span = &recovery.span;
     let current_term = metadata.hard_state().current_term;
     if let Some(last) = [span.last(), floor].into_iter().find(|entry| entry.term > current_term) {
-        return Err(OpenError::LostMetadata { last, current_term });
+        let path = folder.metadata_path();
+        return Err(OpenError::LostMetadata { path, last, current_term });
     }
     if floor.index < span.base().index {
-        return Err(OpenError::Hole { floor, base: span.base() });
+        let dir = folder.path.clone();
+        return Err(OpenError::Hole { dir, floor, base: span.base() });
     }
     Ok((span.entry(floor.index) != Some(floor)).then_some(floor))
 }
@@ -152,6 +156,7 @@ fn judge<F: Fs>(
 /// What opening writes, once it is sure.
 struct Mending<'a, F: Fs> {
     folder: Folder<F>,
+    lock: Arc<F::Lock>,
     options: &'a LogOptions,
     repairs: Repairs,
     unfinished: Vec<PathBuf>,
@@ -180,6 +185,10 @@ impl<F: Fs> Mending<'_, F> {
         } else if wiped || !writer.tail.is_marked() {
             writer.tail.frame_mark();
         }
+        if wiped && !writer.tail.is_dirty() {
+            // Behind a mark at the very end there is no room for another, whose sync would have covered the wiping.
+            writer.tail.sync_wiped()?;
+        }
         writer.commit()?;
         Ok((writer, report))
     }
@@ -195,7 +204,7 @@ impl<F: Fs> Mending<'_, F> {
         Ok(leftovers)
     }
 
-    /// Empties the pages behind the end of the log; durable with what is written next, and wiped again if not.
+    /// Empties the pages behind the end of the log; durable with what is written next.
     fn wipe(&self, recovery: &Recovery<F>) -> Result<bool, IoFailure> {
         let segment = &recovery.segments[recovery.segments.len() - 1];
         for &page in &recovery.dirty_pages {
@@ -213,8 +222,9 @@ impl<F: Fs> Mending<'_, F> {
         let stats = Arc::new(LogStats::default());
         let folder = self.folder.clone();
         let node_id = metadata.node_id();
+        let preparer = Preparer::new(folder.clone(), node_id, stats.clone(), self.lock.clone());
         Writer {
-            tail: Tail::new(folder.clone(), node_id, *self.options, durable.clone(), stats.clone(), end),
+            tail: Tail::new(preparer, node_id, *self.options, durable.clone(), stats.clone(), end),
             folder,
             durable,
             stats,

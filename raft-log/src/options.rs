@@ -1,8 +1,12 @@
 //! What an operator may choose.
 
+use std::time::Duration;
+
 use crate::page::{PAGE, page_multiple};
 use crate::segment::FIRST_BATCH;
 use crate::tail::RESERVED_PAGES;
+
+const IDLE_MARK: Duration = Duration::from_millis(20);
 
 /// How much of the log opening reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +24,8 @@ pub struct LogOptions {
     /// Bytes of a segment file, rounded up to whole pages. A batch that needs more gets a segment of its own size.
     /// Default 64 MiB.
     ///
-    /// Larger: fewer pauses to prepare the next file. Smaller: compaction frees space sooner, opening reads less.
+    /// Once one is half full, the next one is made ahead. Smaller: compaction frees space sooner, opening reads
+    /// less. Larger: fewer files.
     pub segment_bytes: u64,
     /// A group commit takes queued writes until it holds this many bytes of entries; the write that crosses the
     /// line is taken whole. Default 4 MiB. Also bounds the memory in which a group is framed, oversized writes
@@ -28,11 +33,17 @@ pub struct LogOptions {
     pub group_bytes: usize,
     /// What opening reads. Default [`Verify::Tail`].
     pub verify: Verify,
+    /// A [`LogThread`](crate::LogThread) that has had nothing to do for so long [marks](crate::SegmentedLog::mark)
+    /// the log: once, until something else is written. Default 20 ms; [`Duration::MAX`]: only when it closes.
+    ///
+    /// Until then rot in the newest batches looks like a torn tail to the opening after a crash. Shorter than the
+    /// pauses between writes, it doubles the syncs.
+    pub idle_mark: Duration,
 }
 
 impl Default for LogOptions {
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20, group_bytes: 4 << 20, verify: Verify::Tail }
+        Self { segment_bytes: 64 << 20, group_bytes: 4 << 20, verify: Verify::Tail, idle_mark: IDLE_MARK }
     }
 }
 

@@ -14,7 +14,8 @@
 //! last segment with batches are all checked; those of others only on request, or when they hold a configuration.
 //!
 //! The newest batches lie above the watermark until another batch or a mark follows: rot in them looks like a torn
-//! tail, and is reported as one. Opening and closing write marks, so that only a crash leaves such batches.
+//! tail, and is reported as one. Opening, closing and an idle log write marks, so that only a crash within
+//! [`LogOptions::idle_mark`](crate::LogOptions::idle_mark) of a write leaves such batches.
 //! Likewise, rot that takes a batch together with every later one takes the witnesses of its durability with it.
 
 use std::collections::VecDeque;
@@ -44,8 +45,8 @@ pub(crate) struct Recovery<F: Fs> {
     pub(crate) segments: VecDeque<Arc<Segment<F>>>,
     pub(crate) span: Span,
     pub(crate) index: Index,
-    /// Payloads of the configuration entries in the log.
-    configurations: Vec<(LogIndex, Bytes)>,
+    /// The configuration entries in the log.
+    configurations: Vec<ConfigurationEntry>,
     watermark: u64,
     /// Header of the last batch.
     pub(crate) newest: Option<BatchHeader>,
@@ -53,9 +54,18 @@ pub(crate) struct Recovery<F: Fs> {
     pub(crate) offset: u64,
     /// Pages to wipe, from `offset` on.
     pub(crate) dirty_pages: Vec<u64>,
-    /// A segment that was made when the last one was nearly full, and never used.
+    /// A segment that got its name when the last one was full, and was never used.
     pub(crate) unused: Option<Arc<Segment<F>>>,
     pub(crate) report: RecoveryReport,
+}
+
+/// A configuration entry, not read yet.
+struct ConfigurationEntry {
+    index: LogIndex,
+    payload: Bytes,
+    /// Where its batch is.
+    segment: u64,
+    offset: u64,
 }
 
 /// The blocks of a batch, or its first damaged entry and how that is damaged.
@@ -115,9 +125,13 @@ impl<F: Fs> Recovery<F> {
 
     /// The configuration entries in the log, ascending.
     pub(crate) fn configurations(&self) -> Result<Vec<(LogIndex, Configuration)>, OpenError> {
-        let decode = |(index, payload): &(LogIndex, Bytes)| match Configuration::decode(payload) {
-            Ok(configuration) => Ok((*index, configuration)),
-            Err(source) => Err(OpenError::Configuration { index: *index, source }),
+        let decode = |entry: &ConfigurationEntry| match Configuration::decode(&entry.payload) {
+            Ok(configuration) => Ok((entry.index, configuration)),
+            Err(source) => {
+                let segment = (entry.segment - self.segments[0].sequence) as usize;
+                let (path, offset) = (self.segments[segment].path.clone(), entry.offset);
+                Err(OpenError::Configuration { path, offset, index: entry.index, source })
+            }
         };
         self.configurations.iter().map(decode).collect()
     }
@@ -259,8 +273,12 @@ impl<F: Fs> Recovery<F> {
         self.index.apply(Change { kind: header.kind, base: header.base.index, position });
         let entries = blocks.iter().flat_map(Block::entries);
         let configurations = entries.filter(|entry| entry.kind == EntryKind::Configuration);
-        self.configurations
-            .extend(configurations.map(|entry| (entry.id.index, Bytes::copy_from_slice(entry.payload))));
+        self.configurations.extend(configurations.map(|entry| ConfigurationEntry {
+            index: entry.id.index,
+            payload: Bytes::copy_from_slice(entry.payload),
+            segment: segment.sequence,
+            offset,
+        }));
         self.watermark = self.watermark.max(header.durable);
         self.newest = Some(*header);
         self.report.batches += 1;
@@ -289,7 +307,7 @@ impl<F: Fs> Recovery<F> {
             return Err(BatchFault::Base { found: base, expected });
         }
         self.span.truncate_after(base);
-        self.configurations.retain(|(index, _)| *index <= base.index);
+        self.configurations.retain(|entry| entry.index <= base.index);
         Ok(())
     }
 

@@ -40,8 +40,9 @@ pub struct RecoveryReport {
 
 /// Bytes at the end of the log that were never acknowledged.
 ///
-/// Rot in the very last batches, after an unclean stop, looks the same: nothing on disk tells yet that they had
-/// been acknowledged. Their entries come back from the leader; if this node was alone, they are lost.
+/// Rot in the batches of the last moment before a crash, [`LogOptions::idle_mark`](crate::LogOptions::idle_mark) long,
+/// looks the same: nothing on disk tells yet that they had been acknowledged. Their entries come back from the leader;
+/// if this node was alone, they are lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TornTail {
     /// The segment file.

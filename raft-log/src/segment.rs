@@ -5,8 +5,8 @@
 //! page 1…  batches, one after the other, each on whole pages (see `batch`)
 //!          zeros to the end of the file
 //! ```
-//! The file is filled with zeros and durable before it gets its name: later writes only overwrite, so a full disk
-//! shows while the log can still refuse, and a shorter file is always somebody else's doing.
+//! The file is filled with zeros and durable before it gets its name (see `spare`): later writes only overwrite, so
+//! a full disk shows while the log can still refuse, and a shorter file is always somebody else's doing.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -22,8 +22,8 @@ use crate::map::Map;
 use crate::page::{Magic, PAGE, Page, PageFault};
 
 const MAGIC: Magic = Magic(*b"RAFTSEGM");
-/// Zeros are written in pieces of this size.
-const FILL_BYTES: usize = 1 << 20;
+/// Bytes read at once.
+const WINDOW_BYTES: usize = 1 << 20;
 
 /// Offset of the first batch.
 pub(crate) const FIRST_BATCH: u64 = PAGE as u64;
@@ -42,26 +42,17 @@ pub(crate) struct Segment<F: Fs> {
 }
 
 impl<F: Fs> Segment<F> {
-    /// Makes a segment without batches; it and its name are durable.
-    pub(crate) fn create(
-        folder: &Folder<F>,
-        node_id: NodeId,
-        sequence: u64,
-        capacity: u64,
-    ) -> Result<Self, IoFailure> {
+    /// The header page of a segment.
+    pub(crate) fn header(node_id: NodeId, sequence: u64, capacity: u64) -> [u8; PAGE] {
         let mut header = Page::new(MAGIC);
         header.put_u64(16, sequence);
         header.put_u64(24, node_id.get());
         header.put_u64(32, capacity);
-        let path = folder.segment_path(sequence);
-        let file = folder.publish(&path, |file| {
-            file.write_all_at(&header.stamp(), 0)?;
-            fill_with_zeros(file, FIRST_BATCH, capacity)
-        })?;
-        Ok(Self::new(sequence, path, capacity, file))
+        header.stamp()
     }
 
-    const fn new(sequence: u64, path: PathBuf, capacity: u64, file: F::File) -> Self {
+    /// A segment without batches.
+    pub(crate) const fn new(sequence: u64, path: PathBuf, capacity: u64, file: F::File) -> Self {
         let durable_end = AtomicU64::new(FIRST_BATCH);
         Self { sequence, path, capacity, file, durable_end, map: OnceLock::new() }
     }
@@ -160,25 +151,14 @@ impl<F: Fs> Segment<F> {
     }
 }
 
-fn fill_with_zeros(file: &impl File, from: u64, end: u64) -> std::io::Result<()> {
-    let zeros = vec![0; FILL_BYTES.min((end - from) as usize)];
-    let mut at = from;
-    while at < end {
-        let length = (zeros.len() as u64).min(end - at);
-        file.write_all_at(&zeros[..length as usize], at)?;
-        at += length;
-    }
-    Ok(())
-}
-
 /// Whether the file at `path` is a segment without a single batch, of whatever node.
 pub(crate) fn is_blank<F: Fs>(folder: &Folder<F>, path: &Path) -> Result<bool, IoFailure> {
     let file = folder.open(path)?;
-    let mut bytes = vec![0; FILL_BYTES];
+    let mut bytes = vec![0; WINDOW_BYTES];
     let end = file.len().map_err(IoFailure::on(Action::Read, path))?;
     let mut at = FIRST_BATCH;
     while at < end {
-        let piece = &mut bytes[..(end - at).min(FILL_BYTES as u64) as usize];
+        let piece = &mut bytes[..(end - at).min(WINDOW_BYTES as u64) as usize];
         file.read_exact_at(piece, at).map_err(IoFailure::on(Action::Read, path))?;
         if piece.iter().any(|&byte| byte != 0) {
             return Ok(false);

@@ -26,7 +26,7 @@ impl Counter {
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct LogStats {
-    /// Syncs of segments: one per group commit, and two more for each segment that is full.
+    /// Syncs of segments: one per group commit, one for each mark, and two more for each segment that is full.
     pub log_syncs: Counter,
     /// Syncs of the metadata file: two per new term or vote.
     pub metadata_syncs: Counter,
@@ -42,8 +42,15 @@ pub struct LogStats {
     pub last_sync_micros: Counter,
     /// How long all of them took together, in microseconds.
     pub total_sync_micros: Counter,
-    /// Segment files made.
+    /// Marks written: at most one each time the log is idle, and one at the end.
+    pub marks: Counter,
+    /// Segment files taken into use.
     pub segments_created: Counter,
+    /// How many of them were not whole when they were needed, so that a write had to wait for zeros.
+    pub unprepared_segments: Counter,
+    /// How often a segment could not be made ahead. Anything but 0 says that the disk is full or broken: the log
+    /// stops once it needs that segment and still cannot make it.
+    pub failed_preparations: Counter,
     /// Segment files removed by compaction.
     pub segments_removed: Counter,
     /// Reads answered.

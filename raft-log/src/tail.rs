@@ -16,11 +16,11 @@ use raft_core::{EntryId, NodeId};
 use crate::batch::{BatchKind, Draft, Link, Place};
 use crate::durable::Durable;
 use crate::error::IoFailure;
-use crate::folder::Folder;
 use crate::index::{Change, Position};
 use crate::options::LogOptions;
 use crate::page::PAGE;
 use crate::segment::{FIRST_BATCH, Segment};
+use crate::spare::Preparer;
 use crate::stats::LogStats;
 
 /// Pages at the end of a segment that hold no entries: one for a mark, so that opening and closing can mark a full
@@ -40,7 +40,9 @@ pub(crate) struct End<F: Fs> {
 
 /// Frames, writes and syncs batches.
 pub(crate) struct Tail<F: Fs> {
-    folder: Folder<F>,
+    preparer: Preparer<F>,
+    /// Whether the next segment has been asked for.
+    asked: bool,
     node_id: NodeId,
     options: LogOptions,
     durable: Arc<Durable<F>>,
@@ -62,7 +64,7 @@ pub(crate) struct Tail<F: Fs> {
 
 impl<F: Fs> Tail<F> {
     pub(crate) fn new(
-        folder: Folder<F>,
+        preparer: Preparer<F>,
         node_id: NodeId,
         options: LogOptions,
         durable: Arc<Durable<F>>,
@@ -72,7 +74,8 @@ impl<F: Fs> Tail<F> {
         let End { segment, offset, link, last, marked } = end;
         let (watermark, buffer, changes) = (link.sequence - 1, Vec::new(), Vec::new());
         Self {
-            folder,
+            preparer,
+            asked: false,
             node_id,
             options,
             durable,
@@ -122,7 +125,34 @@ impl<F: Fs> Tail<F> {
         self.buffer.clear();
         // Framing one oversized write must not keep its memory for ever.
         self.buffer.shrink_to(2 * self.options.group_bytes);
+        self.think_ahead();
         Ok(())
+    }
+
+    /// Asks for the next segment once this one is half full.
+    fn think_ahead(&mut self) {
+        if !self.asked && self.offset >= self.segment.capacity / 2 {
+            self.asked = true;
+            self.preparer.want(self.segment.sequence + 1, self.options.capacity_for(PAGE as u64));
+        }
+    }
+
+    /// Makes a piece of the next segment, if it is time; `false` if nothing is left to do.
+    pub(crate) fn prepare(&self) -> bool {
+        self.preparer.step()
+    }
+
+    pub(crate) const fn options(&self) -> &LogOptions {
+        &self.options
+    }
+
+    pub(crate) const fn preparer(&self) -> &Preparer<F> {
+        &self.preparer
+    }
+
+    /// Makes durable that the pages behind the end of the log are empty.
+    pub(crate) fn sync_wiped(&self) -> Result<(), IoFailure> {
+        self.segment.sync()
     }
 
     fn count(&self, sync: Duration) {
@@ -150,16 +180,17 @@ impl<F: Fs> Tail<F> {
         self.offset + self.buffer.len() as u64
     }
 
-    /// Seals the segment and goes on in a new one that can hold a batch of `bytes`.
+    /// Seals the segment and goes on in the next one, which can hold a batch of `bytes`.
     fn rotate(&mut self, bytes: u64) -> Result<(), IoFailure> {
         self.commit()?;
-        let capacity = self.options.capacity_for(bytes);
-        let next = Segment::create(&self.folder, self.node_id, self.segment.sequence + 1, capacity)?;
+        let next = self.preparer.take(self.segment.sequence + 1, self.options.capacity_for(bytes))?;
+        self.asked = true;
         self.encode(&Draft { kind: BatchKind::Mark, sealed: true, base: self.last, blocks: Vec::new() });
         self.commit()?;
         self.stats.segments_created.add(1);
         self.segment = Arc::new(next);
         self.offset = FIRST_BATCH;
+        self.asked = false;
         self.durable.add_segment(self.segment.clone());
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! The shell around the log in production: one thread writes, one reads, so that a cold read never delays a write.
+//! The shell around the log in production: one thread writes; one reads, so that a cold read never delays a write;
+//! one makes the next segment ahead, so that zeros do not either.
 //!
 //! While a sync runs, the next group gathers in the channel.
 
@@ -6,7 +7,7 @@ use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 
 use raft_core::LogIndex;
@@ -16,10 +17,12 @@ use raft_core::storage::{LogEvent, LogStore, ReadRequest, Sink, Write};
 use crate::error::WriteError;
 use crate::log::SegmentedLog;
 use crate::reader::LogReader;
+use crate::spare::Preparer;
 use crate::stats::LogStats;
 
 const WRITER: &str = "raft-log";
 const READER: &str = "raft-log-read";
+const PREPARER: &str = "raft-log-ahead";
 
 /// What the writing thread is told.
 enum Command {
@@ -49,12 +52,12 @@ impl LogThread {
     /// # Errors
     /// The operating system has no thread to give.
     pub fn spawn<F: Fs>(log: SegmentedLog<F>) -> io::Result<Self> {
-        let (stats, reader, sink) = (log.stats(), log.reader(), log.sink());
+        let (stats, reader, preparer, sink) = (log.stats(), log.reader(), log.preparer(), log.sink());
         let (commands, queue) = channel();
         let (reads, requests) = channel();
-        let failures = sink.clone();
         let mut this = Self { commands: Some(commands), reads: Some(reads), threads: Vec::new(), stats };
-        this.start(WRITER, failures, move || write_all(log, &queue))?;
+        this.start(WRITER, sink.clone(), move || write_all(log, &queue))?;
+        this.start(PREPARER, sink.clone(), move || prepare_all(&preparer))?;
         this.start(READER, sink.clone(), move || read_all(&reader, &requests, &sink))?;
         Ok(this)
     }
@@ -122,7 +125,7 @@ impl Drop for LogThread {
 
 /// Group commit after group commit, until the channel is closed and empty.
 fn write_all<F: Fs>(mut log: SegmentedLog<F>, queue: &Receiver<Command>) {
-    while let Ok(first) = queue.recv() {
+    while let Some(first) = next(&mut log, queue) {
         take(&mut log, first);
         loop {
             queue.try_iter().for_each(|command| take(&mut log, command));
@@ -132,6 +135,18 @@ fn write_all<F: Fs>(mut log: SegmentedLog<F>, queue: &Receiver<Command>) {
         }
     }
     log.mark();
+}
+
+/// Waits for a command; `None` once the channel is closed. A log that is idle meanwhile is marked, once.
+fn next<F: Fs>(log: &mut SegmentedLog<F>, queue: &Receiver<Command>) -> Option<Command> {
+    if !log.is_marked() {
+        match queue.recv_timeout(log.options().idle_mark) {
+            Ok(command) => return Some(command),
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => log.mark(),
+        }
+    }
+    queue.recv().ok()
 }
 
 fn take<F: Fs>(log: &mut SegmentedLog<F>, command: Command) {
@@ -145,6 +160,13 @@ fn read_all<F: Fs>(reader: &LogReader<F>, requests: &Receiver<ReadRequest>, sink
     for request in requests {
         let answer = reader.read(request);
         sink(LogEvent::Read { id: request.id, answer });
+    }
+}
+
+/// Segment after segment, each when it is wanted, until the log is closed.
+fn prepare_all<F: Fs>(preparer: &Preparer<F>) {
+    while preparer.wait() {
+        while preparer.step() {}
     }
 }
 

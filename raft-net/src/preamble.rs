@@ -1,4 +1,7 @@
-//! The first four bytes of every stream, both ways: which protocol, and which layout of its frames.
+//! The first four bytes of every stream: which protocol, and which layout of its frames.
+//!
+//! Whoever calls opens with them. Between peers the side that answers does so too; on the client protocol it answers
+//! with frames at once.
 //!
 //! They come before any frame, so that whoever listens tells a peer from a client from a lost HTTP request by
 //! looking at four bytes, and each side of a misdirected connection can say so.

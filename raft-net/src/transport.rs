@@ -18,6 +18,7 @@ pub mod handshake;
 mod incoming;
 mod lane_queue;
 mod link;
+mod lobby;
 mod net_transport;
 mod notebook;
 mod options;

@@ -34,6 +34,8 @@
 //!
 //! # Guarantees
 //!
+//! * **An opening that fails changes nothing**, also if what fails is something else that is opened with it:
+//!   [`SnapshotFiles::look`] first, [`Findings::mend`] when all is well.
 //! * **Publication is atomic**, and told only when the file and its name are durable and the file, read back
 //!   from the medium, is what was written. See `worker`.
 //! * **Nothing is believed unverified**: at opening, before publication, while a state is restored and chunk by
@@ -92,7 +94,6 @@ mod folder;
 mod format;
 mod inbox;
 mod layout;
-mod look;
 mod name;
 mod options;
 mod page;
@@ -109,8 +110,7 @@ mod writer;
 
 pub use error::{FsError, JobError, OpenError, OptionsError, SyncFailedBefore, TransferError};
 pub use flaw::{FileError, Flaw, Part};
-pub use look::Looked;
 pub use options::{MAX_CHUNK_BYTES, Options};
-pub use recovery::{Damaged, OpenReport};
+pub use recovery::{Damaged, Findings, OpenReport};
 pub use store::SnapshotFiles;
 pub use thread::SnapshotThread;

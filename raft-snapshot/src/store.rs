@@ -13,9 +13,10 @@ use raft_core::storage::{Sink, SnapshotEvent, SnapshotStore};
 use raft_core::types::EntryId;
 
 use crate::error::{JobError, OpenError};
-use crate::look::Looked;
+use crate::folder::Folder;
 use crate::options::Options;
-use crate::recovery::{self, OpenReport, Opened};
+use crate::recovery::{Findings, OpenReport};
+use crate::scan::Verified;
 use crate::shared::Shared;
 use crate::worker::{Job, Worker};
 
@@ -33,7 +34,8 @@ impl<F: Fs> SnapshotFiles<F> {
     /// Opens the snapshots in `dir`, making the folder if needed; the folder above should be durable. `events`
     /// gets what becomes of each job.
     ///
-    /// Reads the newest snapshot from end to end. A damaged one is passed over, set aside and named in the report.
+    /// Reads the newest snapshot from end to end. A damaged one is passed over, set aside and named in the report: at
+    /// once, so who opens more than this, such as a log behind it, [looks](Self::look) first.
     ///
     /// # Errors
     /// [`OpenError`]; no snapshot was touched.
@@ -43,28 +45,30 @@ impl<F: Fs> SnapshotFiles<F> {
         options: Options,
         events: Sink<SnapshotEvent>,
     ) -> Result<(Self, OpenReport), OpenError> {
-        Ok(Self::from_opened(recovery::open(dir, fs, &options)?, options, events))
+        Ok(Self::look(dir, fs, options)?.mend(events))
     }
 
-    /// The first half of [`open`](Self::open): reads and verifies, and changes nothing. For whoever opens more than
-    /// snapshots and must leave all of it as it was if some of it cannot be used.
+    /// Looks at the snapshots in `dir`, as [`open`](Self::open) does, and changes nothing: that is for
+    /// [`Findings::mend`], once the caller has accepted all else that it opens. Only the folder itself and its lock
+    /// file are made if they are not there.
     ///
     /// # Errors
-    /// As for [`open`](Self::open).
-    pub fn look(dir: &Path, fs: F, options: Options) -> Result<Looked<F>, OpenError> {
-        Looked::at(dir, fs, options)
+    /// [`OpenError`].
+    pub fn look(dir: &Path, fs: F, options: Options) -> Result<Findings<F>, OpenError> {
+        Findings::of(dir, fs, options)
     }
 
-    pub(crate) fn from_opened(
-        opened: Opened<F>,
+    pub(crate) fn new(
+        folder: Folder<F>,
         options: Options,
+        latest: Option<Verified<F::File>>,
+        published: Vec<EntryId>,
         events: Sink<SnapshotEvent>,
-    ) -> (Self, OpenReport) {
-        let Opened { folder, latest, published, report } = opened;
+    ) -> Self {
         let shared = Arc::new(Shared::new(folder, options, latest));
         let closing = Arc::new(AtomicBool::new(false));
         let worker = Worker { shared: Arc::clone(&shared), events, closing, published };
-        (Self { shared, worker, jobs: VecDeque::new() }, report)
+        Self { shared, worker, jobs: VecDeque::new() }
     }
 
     /// Does the job that waits longest; false if there was none. Its event is out when this returns.

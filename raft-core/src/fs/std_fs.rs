@@ -23,10 +23,8 @@ impl Fs for StdFs {
     fn read_dir(&self, path: &Path) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(path)? {
-            let name = entry?.file_name().into_string();
-            names.push(name.map_err(|name| {
-                io::Error::new(io::ErrorKind::InvalidData, format!("file name {name:?} is not UTF-8"))
-            })?);
+            // What is not UTF-8 is none of ours, and must not keep us from our own.
+            names.extend(entry?.file_name().into_string().ok());
         }
         Ok(names)
     }

@@ -1,11 +1,15 @@
 //! Folders that cannot be opened or created: each has its own error and stays as it is.
 
+use std::ffi::OsStr;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use raft_core::block::{BlockBuilder, EntryKind};
 use raft_core::fs::{Fs, StdFs};
+use raft_core::storage::{LogStore, Write};
 use raft_core::testing::SimFs;
-use raft_core::{EntryId, LogIndex, NodeId, Term};
+use raft_core::{EntryId, LogIndex, NodeId, Term, WriteId};
 use raft_log::{Action, BatchKind, IoFailure, OpenError, create, identify};
 
 use crate::hook_fs::{Call, HookFs};
@@ -27,7 +31,16 @@ fn refused(fs: &SimFs, floor: EntryId) -> OpenError {
     let before = fs.image("/data").unwrap();
     let error = refusal(fs, Path::new(DIR), floor);
     assert_eq!(fs.image("/data").unwrap(), before, "{error}");
+    assert!(error.to_string().starts_with(DIR), "says where first: {error}");
     error
+}
+
+/// Something is lost, and the text says so that nobody loses more by what it advises.
+fn assert_advice(error: &OpenError) {
+    let text = error.to_string();
+    for part in ["exactly this folder as it last was, never an older copy", "not there yet", "export"] {
+        assert!(text.contains(part), "{text}");
+    }
 }
 
 /// A log that has run `script`.
@@ -125,7 +138,9 @@ fn a_folder_on_a_read_only_mount_is_refused() {
 fn entries_without_metadata_are_a_lost_vote() {
     let world = after(&[Step::Vote, Step::Append(2, 30)]);
     world.fs.remove_file(&Path::new(DIR).join("meta")).unwrap();
-    assert!(matches!(refused(&world.fs, EntryId::ZERO), OpenError::MetadataMissing { segments: 1, .. }));
+    let error = refused(&world.fs, EntryId::ZERO);
+    assert!(matches!(error, OpenError::MetadataMissing { segments: 1, .. }));
+    assert_advice(&error);
     let created = create(Path::new(DIR), world.fs, &SMALL, node_id());
     assert!(matches!(created, Err(OpenError::MetadataMissing { .. })), "{created:?}");
 }
@@ -135,7 +150,9 @@ fn metadata_without_a_segment_is_a_lost_log() {
     let fs = disk();
     create(Path::new(DIR), fs.clone(), &SMALL, node_id()).unwrap();
     fs.remove_file(Path::new("/data/log/0000000000000001.seg")).unwrap();
-    assert!(matches!(refused(&fs, EntryId::ZERO), OpenError::NoSegment { .. }));
+    let error = refused(&fs, EntryId::ZERO);
+    assert!(matches!(error, OpenError::NoSegment { .. }), "{error}");
+    assert_advice(&error);
 }
 
 #[test]
@@ -148,6 +165,7 @@ fn both_copies_of_a_generation_damaged_are_a_lost_vote() {
         }
         let error = refused(&fs, EntryId::ZERO);
         assert!(matches!(error, OpenError::MetadataDamaged { slots, .. } if slots == pair), "{error}");
+        assert_advice(&error);
     }
 }
 
@@ -162,9 +180,11 @@ fn metadata_older_than_the_log_is_a_lost_vote() {
     let error = refused(&world.fs, EntryId::ZERO);
     let last = EntryId::new(Term(2), LogIndex(2));
     assert!(
-        matches!(error, OpenError::LostMetadata { last: found, current_term: Term(1) } if found == last),
+        matches!(error, OpenError::LostMetadata { last: found, current_term: Term(1), .. } if found == last),
         "{error}"
     );
+    assert!(error.to_string().starts_with("/data/log/meta: the stored term is 1 (expected"), "{error}");
+    assert_advice(&error);
 }
 
 #[test]
@@ -182,7 +202,11 @@ fn a_log_that_starts_after_its_snapshot_has_a_hole() {
     script.extend([Compact(1), Settle, Append(1, 10)]);
     let world = after(&script);
     let error = refused(&world.fs, EntryId::new(Term(1), LogIndex(1)));
-    assert!(matches!(error, OpenError::Hole { .. }), "{error}");
+    let OpenError::Hole { dir, floor, base } = &error else { panic!("{error}") };
+    assert_eq!((dir.as_path(), floor.index), (Path::new(DIR), LogIndex(1)));
+    assert!(base.index > floor.index);
+    assert!(error.to_string().contains("unless the snapshot that covered them can be put back"), "{error}");
+    assert_advice(&error);
     open_log(&world.fs, Path::new(DIR), &SMALL, &snapshot(world.floor)).unwrap();
 }
 
@@ -196,6 +220,52 @@ fn a_segment_of_another_node_is_foreign() {
     let error = refused(&fs, EntryId::ZERO);
     let text = "a segment of node 00000000000a11ce (expected node 0000000000000b0b)";
     assert!(error.to_string().contains(text), "{error}");
+}
+
+#[test]
+fn metadata_of_two_nodes_in_one_file_is_refused() {
+    let world = after(&[Step::Vote]);
+    let fs = disk();
+    create(Path::new(DIR), fs.clone(), &SMALL, NodeId::new(0xB0B).unwrap()).unwrap();
+    let mut mixed = world.fs.contents("/data/log/meta").unwrap();
+    let other = fs.contents("/data/log/meta").unwrap();
+    for slot in [0, 2] {
+        mixed[slot * 4096..][..4096].copy_from_slice(&other[slot * 4096..][..4096]);
+    }
+    world.fs.set_contents("/data/log/meta", mixed).unwrap();
+    let error = refused(&world.fs, EntryId::ZERO);
+    assert!(matches!(error, OpenError::MetadataMixed { .. }), "{error}");
+    assert_advice(&error);
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_named_with_its_place() {
+    let fs = disk();
+    create(Path::new(DIR), fs.clone(), &SMALL, node_id()).unwrap();
+    let mut opening = open_log(&fs, Path::new(DIR), &SMALL, &snapshot(EntryId::ZERO)).unwrap();
+    let mut builder = BlockBuilder::new();
+    builder.push(EntryKind::Normal, &[b"before"]);
+    builder.push(EntryKind::Configuration, &[b"\xFF of a newer program"]);
+    let append = vec![builder.finish(LogIndex(1), Term(0)).unwrap()];
+    opening.log.submit(Write { id: WriteId(1), append, ..Write::default() });
+    opening.run();
+    drop(opening);
+    let error = refused(&fs, EntryId::ZERO);
+    assert!(matches!(error, OpenError::Configuration { offset: 4096, index: LogIndex(2), .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("0000000000000001.seg, offset 4096: configuration entry 2"), "{text}");
+    assert!(text.contains("start the newer program"), "{text}");
+}
+
+#[test]
+fn a_file_whose_name_is_no_text_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    create(&path, StdFs, &SMALL, node_id()).unwrap();
+    let foreign = path.join(OsStr::from_bytes(b"\xFF.seg"));
+    std::fs::write(&foreign, b"mine").unwrap();
+    open_log(&StdFs, &path, &SMALL, &snapshot(EntryId::ZERO)).unwrap();
+    assert_eq!(std::fs::read(&foreign).unwrap(), b"mine");
 }
 
 /// Gives a stamped page another format version.

@@ -120,7 +120,73 @@ fn a_full_segment_is_sealed_after_the_next_one_is_there() {
         assert_eq!(operations(&fs, &mut opening).0, "wW");
     }
     opening.log.submit(entry(3));
-    // Made, filled (header, zeros), synced, renamed, its name synced; then the seal; then the entry.
+    // Made, filled, synced, renamed, its name synced; then the seal; then the entry.
     let (letters, events, _) = operations(&fs, &mut opening);
-    assert_eq!((letters.as_str(), durable(&events)), ("?wwW??wWwW", vec![3]));
+    assert_eq!((letters.as_str(), durable(&events)), ("?wW??wWwW", vec![3]));
+    assert_eq!(opening.log.stats().unprepared_segments.get(), 1);
+}
+
+#[test]
+fn a_segment_made_ahead_needs_only_its_name_when_the_one_before_is_full() {
+    let (fs, mut opening) = log(&SMALL);
+    opening.log.submit(entry(1));
+    assert_eq!(operations(&fs, &mut opening).0, "wW");
+    assert!(!opening.log.prepare(), "less than half full");
+    opening.log.submit(entry(2));
+    assert_eq!(operations(&fs, &mut opening).0, "wW");
+    let before = fs.operations();
+    while opening.log.prepare() {}
+    assert_eq!(fs.operations() - before, 3, "made, filled, synced");
+    assert!(!opening.log.prepare() && fs.operations() - before == 3, "and once only");
+    opening.log.submit(entry(3));
+    let (letters, events, _) = operations(&fs, &mut opening);
+    assert_eq!((letters.as_str(), durable(&events)), ("??wWwW", vec![3]));
+    assert_eq!(opening.log.stats().unprepared_segments.get(), 0);
+}
+
+#[test]
+fn a_segment_made_ahead_that_is_too_small_is_made_again() {
+    let (fs, mut opening) = log(&SMALL);
+    for id in 1..=2 {
+        opening.log.submit(entry(id));
+        opening.run();
+    }
+    while opening.log.prepare() {}
+    let append = vec![block(EntryId::new(Term(0), LogIndex(2)), Term(0), 1, 30_000)];
+    opening.log.submit(Write { id: WriteId(3), append, ..Write::default() });
+    assert_eq!(durable(&opening.run()), [3]);
+    let names: Vec<_> = fs.image(DIR).unwrap().into_keys().collect();
+    assert_eq!(names, ["0000000000000001.seg", "0000000000000002.seg", "lock", "meta"]);
+}
+
+/// As on a disk that is full: what cannot be made ahead costs nothing but itself, and the log stops only when it
+/// needs the room.
+#[test]
+fn a_segment_that_cannot_be_made_ahead_is_given_up_and_made_when_it_is_needed() {
+    for operation in 0..3 {
+        for room_again in [true, false] {
+            let (fs, mut opening) = log(&SMALL);
+            for id in 1..=2 {
+                opening.log.submit(entry(id));
+                opening.run();
+            }
+            fs.fail_at(fs.operations() + operation);
+            while opening.log.prepare() {}
+            assert_eq!(opening.log.stats().failed_preparations.get(), 1);
+            assert!(
+                !fs.image(DIR).unwrap().keys().any(|name| name.ends_with(".tmp")),
+                "operation {operation}"
+            );
+            assert_eq!(opening.events.take().len(), 0);
+            if !room_again {
+                fs.fail_at(fs.operations() + operation);
+            }
+            opening.log.submit(entry(3));
+            match &opening.run()[..] {
+                [LogEvent::Durable(WriteId(3))] => assert!(room_again),
+                [LogEvent::Failed(_)] => assert!(!room_again),
+                events => panic!("{events:?}"),
+            }
+        }
+    }
 }

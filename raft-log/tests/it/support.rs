@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use raft_core::NodeId;
 use raft_core::fs::Fs;
@@ -14,7 +15,10 @@ pub(crate) const DIR: &str = "/data/log";
 
 /// Segments of five pages: a header, two small batches, a mark, a seal.
 pub(crate) const SMALL: LogOptions =
-    LogOptions { segment_bytes: 5 * 4096, group_bytes: 64 << 10, verify: Verify::Tail };
+    LogOptions { segment_bytes: 5 * 4096, group_bytes: 64 << 10, verify: Verify::Tail, idle_mark: NEVER };
+
+/// Idle logs are marked only by tests that are about marks.
+const NEVER: Duration = Duration::MAX;
 
 pub(crate) fn node_id() -> NodeId {
     NodeId::new(0xA11CE).unwrap()

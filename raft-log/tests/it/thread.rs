@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use raft_core::fs::{Fs, StdFs};
 use raft_core::snapshot::SnapshotMeta;
@@ -13,7 +13,7 @@ use raft_core::storage::{LogEvent, LogStore, ReadRequest, Recovered, StoreError,
 use raft_core::testing::SimFs;
 use raft_core::testing::log_store_suite::{LogHarness, check_log_store};
 use raft_core::{EntryId, LogIndex, Term, WriteId};
-use raft_log::{LogOptions, LogThread, create, open};
+use raft_log::{LogOptions, LogThread, OpenError, create, open};
 
 use crate::hook_fs::{Call, HookFs};
 use crate::support::{DIR, SMALL, node_id, open_log};
@@ -26,11 +26,20 @@ const ROOMY: LogOptions = LogOptions { segment_bytes: 64 << 10, ..SMALL };
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn spawn<F: Fs>(fs: &F, dir: &Path, floor: &SnapshotMeta) -> (LogThread, Recovered, Receiver<LogEvent>) {
+    spawn_with(fs, dir, floor, &ROOMY)
+}
+
+fn spawn_with<F: Fs>(
+    fs: &F,
+    dir: &Path,
+    floor: &SnapshotMeta,
+    options: &LogOptions,
+) -> (LogThread, Recovered, Receiver<LogEvent>) {
     let (sender, events): (Sender<LogEvent>, _) = channel();
     let sender = Mutex::new(sender);
     // The test may be over before the log is closed.
     let sink = Arc::new(move |event| drop(sender.lock().unwrap().send(event)));
-    let (log, opened) = open(dir, fs.clone(), &ROOMY, floor, sink).unwrap();
+    let (log, opened) = open(dir, fs.clone(), options, floor, sink).unwrap();
     (LogThread::spawn(log).unwrap(), opened.recovered, events)
 }
 
@@ -72,6 +81,119 @@ fn dropping_the_thread_finishes_what_is_queued_and_marks_the_log() {
     let report = &reopened.opened.report;
     assert_eq!(report.watermark + 1, report.batches, "nothing but the mark lies above the watermark");
     assert_eq!(report.torn_tail, None);
+}
+
+/// A simulated disk, with a log on it, that tells of each sync when it begins.
+fn telling_disk(options: &LogOptions) -> (SimFs, HookFs<SimFs>, Receiver<()>) {
+    let (sender, syncs) = channel();
+    let fs = SimFs::new(1);
+    fs.create_dir_all(Path::new("/data")).unwrap();
+    create(Path::new(DIR), fs.clone(), options, node_id()).unwrap();
+    let sender = Mutex::new(sender);
+    let telling = HookFs::new(fs.clone(), move |call| {
+        if call == Call::Sync {
+            _ = sender.lock().unwrap().send(());
+        }
+        Ok(())
+    });
+    (fs, telling, syncs)
+}
+
+#[test]
+fn rot_in_the_newest_batch_of_an_idle_log_is_damage_and_no_torn_tail() {
+    let options = LogOptions { idle_mark: Duration::from_millis(1), ..ROOMY };
+    let (fs, telling, syncs) = telling_disk(&options);
+    let (mut log, _, events) = spawn_with(&telling, Path::new(DIR), &SnapshotMeta::NONE, &options);
+    let stats = log.stats();
+    for (write, number) in appends(2).into_iter().zip(1..) {
+        syncs.try_iter().for_each(drop);
+        log.submit(write);
+        assert!(
+            matches!(events.recv_timeout(PATIENCE).unwrap(), LogEvent::Durable(WriteId(id)) if id == number)
+        );
+        for what in ["the append", "the mark"] {
+            syncs.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no sync of {what} came"));
+        }
+        // Killed now, while the log is idle: nobody closes it.
+        let rotten = fs.kill();
+        let payload = (number * 2 - 1) * 4096 + 160;
+        rotten.flip_bit("/data/log/0000000000000001.seg", payload as usize * 8).unwrap();
+        let error = open_log(&rotten, Path::new(DIR), &options, &SnapshotMeta::NONE).map(drop).unwrap_err();
+        assert!(matches!(&error, OpenError::Damaged(damage) if damage.index == LogIndex(number)), "{error}");
+    }
+    drop(log);
+    assert_eq!((stats.marks.get(), stats.batches.get()), (2, 4), "one mark each time the log is idle");
+}
+
+#[test]
+fn a_log_that_has_failed_is_not_marked() {
+    let options = LogOptions { idle_mark: Duration::from_millis(1), ..ROOMY };
+    let (fs, telling, syncs) = telling_disk(&options);
+    let (mut log, _, events) = spawn_with(&telling, Path::new(DIR), &SnapshotMeta::NONE, &options);
+    syncs.try_iter().for_each(drop);
+    fs.fail_at(fs.operations() + 1);
+    log.submit(appends(1).remove(0));
+    assert!(matches!(events.recv_timeout(PATIENCE).unwrap(), LogEvent::Failed(_)));
+    drop(log);
+    assert_eq!(syncs.try_iter().count(), 1, "a sync is never tried again");
+}
+
+#[test]
+fn the_next_segment_is_made_beside_the_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    create(&path, StdFs, &ROOMY, node_id()).unwrap();
+    let (mut log, _, events) = spawn(&StdFs, &path, &SnapshotMeta::NONE);
+    let half = ROOMY.segment_bytes / 4096 / 2;
+    for write in appends(half) {
+        let id = write.id;
+        log.submit(write);
+        assert!(matches!(events.recv_timeout(PATIENCE).unwrap(), LogEvent::Durable(found) if found == id));
+    }
+    let started = Instant::now();
+    let next = |suffix: &str| path.join(format!("0000000000000002.seg{suffix}"));
+    let whole = || std::fs::metadata(next(".tmp")).is_ok_and(|file| file.len() == ROOMY.segment_bytes);
+    while !whole() {
+        assert!(started.elapsed() < PATIENCE, "no segment was made ahead");
+        std::thread::yield_now();
+    }
+    drop(log);
+    assert!(!next("").exists(), "it gets its name when it is needed");
+    let reopened = open_log(&StdFs, &path, &ROOMY, &SnapshotMeta::NONE).unwrap();
+    assert_eq!(reopened.opened.report.removed, [next(".tmp")]);
+}
+
+/// A disk that hangs on the next segment must not keep the node from hearing that the log has failed.
+#[test]
+fn a_segment_in_the_making_delays_no_write_and_no_failure() {
+    let (begun, making) = channel();
+    let (release, gate) = channel::<()>();
+    let (begun, gate) = (Mutex::new(begun), Mutex::new(gate));
+    let fs = SimFs::new(1);
+    fs.create_dir_all(Path::new("/data")).unwrap();
+    create(Path::new(DIR), fs.clone(), &ROOMY, node_id()).unwrap();
+    let hanging = HookFs::new(fs.clone(), move |call| {
+        if call == Call::Write && std::thread::current().name() == Some("raft-log-ahead") {
+            _ = begun.lock().unwrap().send(());
+            // Disconnected once the test has seen enough.
+            _ = gate.lock().unwrap().recv();
+        }
+        Ok(())
+    });
+    let (mut log, _, events) = spawn(&hanging, Path::new(DIR), &SnapshotMeta::NONE);
+    let release = release; // Dropped before the log, which waits for its threads.
+    let mut writes = appends(10).into_iter();
+    for write in writes.by_ref().take(8) {
+        log.submit(write);
+        assert!(matches!(events.recv_timeout(PATIENCE).unwrap(), LogEvent::Durable(_)));
+    }
+    making.recv_timeout(PATIENCE).unwrap();
+    log.submit(writes.next().unwrap());
+    assert!(matches!(events.recv_timeout(PATIENCE).unwrap(), LogEvent::Durable(WriteId(9))));
+    fs.fail_at(fs.operations() + 1);
+    log.submit(writes.next().unwrap());
+    assert!(matches!(events.recv_timeout(PATIENCE), Ok(LogEvent::Failed(_))));
+    drop(release);
 }
 
 #[test]
@@ -190,7 +312,7 @@ impl LogHarness for Threaded {
     fn open(&mut self, floor: &SnapshotMeta) -> Result<(Self::Store, Recovered), StoreError> {
         let path = self.dir.path().join("log");
         match create(&path, StdFs, &SMALL, node_id()) {
-            Err(raft_log::OpenError::AlreadyInitialised { .. }) | Ok(()) => {}
+            Err(OpenError::AlreadyInitialised { .. }) | Ok(()) => {}
             Err(error) => return Err(Arc::new(error)),
         }
         let (log, recovered, events) = spawn(&StdFs, &path, floor);

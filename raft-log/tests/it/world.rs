@@ -178,6 +178,8 @@ pub(crate) enum Step {
     Settle,
     /// Everything is marked as durable.
     Mark,
+    /// So many pieces of the next segment are made.
+    Prepare(u64),
     /// The log is closed and opened again.
     Reopen,
 }
@@ -195,6 +197,8 @@ pub(crate) struct World {
     /// Compaction may have dropped entries through this one.
     compacted: LogIndex,
     created: bool,
+    /// Of lives of the log before this one.
+    failed_preparations: u64,
 }
 
 impl World {
@@ -211,6 +215,7 @@ impl World {
             floor: EntryId::ZERO,
             compacted: LogIndex::ZERO,
             created: false,
+            failed_preparations: 0,
         }
     }
 
@@ -249,6 +254,7 @@ impl World {
     }
 
     fn open(&mut self) -> Checked {
+        self.failed_preparations += self.failed_preparations_now();
         self.log = None;
         let opening =
             open_log(&self.fs, Path::new(DIR), &self.options, &snapshot(self.floor)).map_err(show)?;
@@ -314,6 +320,7 @@ impl World {
                 self.settle()?;
                 self.opening().log.mark();
             }
+            Step::Prepare(pieces) => (0..pieces).for_each(|_| _ = self.opening().log.prepare()),
             Step::Reopen => {
                 self.settle()?;
                 self.open()?;
@@ -387,6 +394,7 @@ impl World {
             floor: self.floor,
             compacted: self.compacted,
             created: self.created,
+            failed_preparations: 0,
         }
     }
 
@@ -441,6 +449,15 @@ impl World {
         opening.log.submit(Write { id, append: vec![block(last, Term(99), 1, 10)], ..Write::default() });
         opening.log.mark();
         opening.run()
+    }
+
+    /// Whether a segment could not be made ahead, in this life of the log or in one before.
+    pub(crate) fn gave_up_a_segment(&self) -> bool {
+        self.failed_preparations + self.failed_preparations_now() > 0
+    }
+
+    fn failed_preparations_now(&self) -> u64 {
+        self.log.as_ref().map_or(0, |opening| opening.log.stats().failed_preparations.get())
     }
 
     /// Closes the log; what was submitted stays submitted.

@@ -33,6 +33,15 @@ pub enum ConnectionError {
     /// A newer connection of the same node and lane took its place, or the peer is no member any more.
     #[error("ended by this side: a newer connection took its place, or the peer is no member any more")]
     Superseded,
+    /// So many callers came that have not introduced themselves that the one waiting longest had to go.
+    #[error(
+        "ended by this side: {allowed} newer callers have not introduced themselves either (allowed {allowed} at a \
+         time); find out who calls and says nothing"
+    )]
+    Crowded {
+        /// Callers at a time that have not introduced themselves.
+        allowed: usize,
+    },
     /// The node behind this transport takes no more events.
     #[error("ended by this side: the node has stopped")]
     NodeStopped,

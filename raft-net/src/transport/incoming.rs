@@ -3,6 +3,9 @@
 //! A caller's connection only receives; this node's own messages to it leave on a connection that this node made.
 //! So a connection has one writer and one direction, and each side decides alone when to give one up.
 //!
+//! Callers that have not introduced themselves have places of their own, in the `lobby`: however many there are, those
+//! that have, and those that are about to, find room.
+//!
 //! Invariant (greeted-first): while this node has no cluster, each connection reports the caller's before anything
 //! else, so that the node can store it before it acts on a message.
 
@@ -21,6 +24,7 @@ use crate::transport::error::ConnectionError;
 use crate::transport::framed_stream::FramedStream;
 use crate::transport::handshake::exchange::{Answered, answer};
 use crate::transport::handshake::{Hello, Lane, Refused};
+use crate::transport::lobby::{Lobby, Place};
 use crate::transport::shared::{Guest, Shared};
 use crate::transport::snapshot_transfer::receive_snapshot;
 
@@ -30,13 +34,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Accepts connections for ever. Dropped, it ends all of them.
 pub(crate) async fn accept_callers(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
     let mut connections = JoinSet::new();
+    let lobby = Lobby::new(shared.options.max_unintroduced);
     loop {
         let has_room = connections.len() < shared.options.max_incoming;
         tokio::select! {
             biased;
             accepted = listener.accept(), if has_room => match accepted {
                 Ok((stream, remote)) => {
-                    connections.spawn(serve(Arc::clone(&shared), stream, remote));
+                    connections.spawn(serve(Arc::clone(&shared), stream, remote, lobby.enter()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection; trying again");
@@ -52,9 +57,12 @@ pub(crate) async fn accept_callers(shared: Arc<Shared>, mut listener: Box<dyn Li
     }
 }
 
-async fn serve(shared: Arc<Shared>, stream: BoxStream, remote: String) {
+async fn serve(shared: Arc<Shared>, stream: BoxStream, remote: String, mut place: Place) {
     let own = shared.state().directory.local().opening();
-    let answered = answer(stream, own, shared.options.patience(), |caller| shared.admit(caller)).await;
+    let answering = answer(stream, own, shared.options.patience(), |caller| shared.admit(caller));
+    let crowded = ConnectionError::Crowded { allowed: shared.options.max_unintroduced };
+    let answered = place.keep(answering).await.unwrap_or(Err(crowded));
+    drop(place);
     let Answered { stream, caller, admitted: guest, objection } = match answered {
         Ok(answered) => answered,
         Err(error) => return note_refused(&shared, &remote, &error),

@@ -27,8 +27,11 @@ pub struct Options {
     pub jitter_seed: u64,
     /// Snapshot chunks under way to one receiver. Bounds its memory, with the length of a chunk.
     pub snapshot_window: u32,
-    /// Incoming connections at a time; more wait in the operating system's backlog.
+    /// Incoming connections at a time; more wait in the operating system's backlog. Well above `max_unintroduced`,
+    /// so that there is room for those of the peers: four for each.
     pub max_incoming: usize,
+    /// Incoming connections at a time whose handshake is not through; for one more, the oldest of them is closed.
+    pub max_unintroduced: usize,
 }
 
 impl Default for Options {
@@ -43,6 +46,7 @@ impl Default for Options {
             jitter_seed: 0,
             snapshot_window: 4,
             max_incoming: 256,
+            max_unintroduced: 64,
         }
     }
 }

@@ -4,10 +4,15 @@
 use std::time::Duration;
 
 use raft_core::rng::Rng;
+use raft_core::transport::Transport;
+use raft_net::Options;
 use raft_net::handshake::{AnswerBody, Lane};
+use raft_net::preamble::Preamble;
 use tokio::io::AsyncWriteExt;
 
-use crate::support::{LIMITS, Node, Raw, Traces, Wires, append, heartbeat, id, local};
+use crate::support::{
+    LIMITS, Node, Raw, Traces, Wires, append, configuration, heartbeat, id, local, options,
+};
 
 /// Two connected nodes, of which the first is about to be called by somebody strange.
 struct Scene {
@@ -170,6 +175,43 @@ async fn a_message_on_the_greeting_lane_ends_the_greeting() {
     let mut caller = scene.introduced(Lane::Greeting).await;
     caller.send(|encoder, out| encoder.message(&heartbeat(1), out)).await;
     scene.check(caller, &["incoming connection dropped", "n3", "greeting", "unexpected bytes"]).await;
+}
+
+/// Silent callers that nobody gives up for the next day do not lock the peers out, however many they are.
+#[tokio::test(start_paused = true)]
+async fn peers_find_room_while_a_flood_of_silent_callers_stays() {
+    let wires = Wires::default();
+    let patient = Options { handshake_timeout: Duration::from_secs(86_400), ..options() };
+    let mut one = Node::start(&wires, local(1), patient);
+    let mut callers = Vec::new();
+    for _ in 0..600 {
+        callers.push(Raw::connect(&wires.network, "n1:1").await);
+    }
+    let mut two = Node::start(&wires, local(2), options());
+    one.transport.set_configuration(&configuration(&[local(1), local(2)]));
+    two.transport.set_configuration(&configuration(&[local(1), local(2)]));
+    two.reach(1, &mut one, heartbeat(5)).await;
+    let statistics = one.transport.statistics();
+    assert!(statistics.callers_refused.get() >= 500, "{statistics:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_caller_that_has_been_silent_longest_makes_room_for_a_newer_one() {
+    let (traces, wires) = (Traces::record(), Wires::default());
+    let mut one = Node::start(&wires, local(1), Options { max_unintroduced: 2, ..options() });
+    let connect = || Raw::connect(&wires.network, "n1:1");
+    let (mut oldest, mut older) = (connect().await, connect().await);
+    let (mut introduced, _) =
+        Raw::call(&wires.network, "n1:1", &local(3).hello(Lane::Control, Some(id(1)))).await;
+    oldest.closed().await;
+    traces.assert_once(&["caller not let in", "allowed 2 at a time"]);
+    // The one that has introduced itself takes no place there, so one more fits.
+    let _newer = connect().await;
+    older.write(&Preamble::Peer.bytes()).await;
+    older.send(|_, out| local(4).hello(Lane::Control, Some(id(1))).encode(out)).await;
+    assert!(matches!(older.take_answer().await, AnswerBody::Welcome { .. }));
+    introduced.send(|encoder, out| encoder.message(&heartbeat(1), out)).await;
+    assert_eq!(one.message().await, (3, heartbeat(1)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,12 +1,10 @@
 //! What an opening does with a folder that is not as a store left it.
 
-use std::sync::Arc;
-
 use raft_core::fs::{File, Fs, StdFs};
 use raft_core::storage::SnapshotStore;
 use raft_core::testing::SimFs;
 use raft_core::testing::sim_fs::OperationKind;
-use raft_snapshot::{OpenError, Options, SnapshotFiles};
+use raft_snapshot::{Flaw, OpenError, Options, SnapshotFiles};
 
 use crate::support::*;
 
@@ -62,42 +60,48 @@ fn a_damaged_newest_snapshot_is_set_aside_and_the_older_one_believed() {
 }
 
 #[test]
+fn looking_changes_nothing_however_often_and_mending_does_what_an_opening_does() {
+    let fs = disk_with(&[10, 20, 30]);
+    rot(&fs, 20);
+    rot(&fs, 30);
+    put(&fs, "0000000000000063-0000000000000001.part", vec![1; 10]);
+    fs.settle();
+    let (image, start) = (fs.image(DIR).unwrap(), fs.operations());
+    for _ in 0..2 {
+        let findings = SnapshotFiles::look(DIR.as_ref(), fs.clone(), SMALL).unwrap();
+        assert_eq!(findings.latest(), None, "only the newest two are kept");
+        let lasts: Vec<_> = findings.damaged().iter().map(|damaged| damaged.last.index.0).collect();
+        assert_eq!(lasts, [30, 20]);
+        for damaged in findings.damaged() {
+            assert!(
+                matches!(damaged.reason.flaw, Flaw::Checksum { found, expected, .. } if found != expected)
+            );
+            assert_eq!(damaged.reason.path.as_os_str(), path(&file_name(damaged.last.index.0)).as_str());
+            assert_eq!(damaged.set_aside, None);
+            assert!(
+                damaged.to_string().ends_with(damaged.advice())
+                    && damaged.advice().contains("never put an older")
+            );
+        }
+        assert!(matches!(refused(&fs, SMALL), OpenError::Locked { .. }));
+    }
+    assert_eq!(fs.image(DIR).unwrap(), image);
+    let is_sync = |kind| matches!(kind, OperationKind::SyncData | OperationKind::SyncDir);
+    assert!(fs.operation_log()[start as usize..].iter().all(|operation| is_sync(operation.kind)));
+
+    let findings = SnapshotFiles::look(DIR.as_ref(), fs, SMALL).unwrap();
+    let (_files, report) = findings.mend(std::sync::Arc::new(|_| {}));
+    assert_eq!((report.damaged.len(), report.removed.len(), report.refused.len()), (2, 1, 0));
+    assert!(report.damaged.iter().all(|damaged| damaged.set_aside.is_some()));
+}
+
+#[test]
 fn with_all_snapshots_damaged_there_is_none_and_each_is_named() {
     let fs = disk_with(&[10, 20]);
     rot(&fs, 10);
     rot(&fs, 20);
     let store = Store::open(&fs);
     assert_eq!((store.report.damaged.len(), store.latest_index()), (2, 0));
-}
-
-#[test]
-fn looking_names_what_is_damaged_and_changes_nothing_until_the_folder_is_opened() {
-    let fs = disk_with(&[10, 20]);
-    rot(&fs, 20);
-    put(&fs, "0000000000000063-0000000000000001.part", vec![1; 10]);
-    let image = fs.image(DIR).unwrap();
-    let look = || SnapshotFiles::look(DIR.as_ref(), fs.clone(), SMALL).unwrap();
-    assert_eq!(look().into_damaged().len(), 1);
-    assert_eq!(fs.image(DIR).unwrap(), image);
-    let looked = look();
-    assert!(matches!(refused(&fs, SMALL), OpenError::Locked { .. }), "nobody else changes it meanwhile");
-    assert_eq!(looked.latest().unwrap().meta, meta_at(10));
-    assert_eq!(only(looked.damaged().iter().collect()).path, std::path::Path::new(&path(&file_name(20))));
-    let (files, report) = looked.open(Arc::new(|_| {})).unwrap();
-    assert_eq!((report.damaged.len(), report.removed.len()), (1, 1));
-    assert_eq!(files.latest().unwrap().meta, meta_at(10));
-    assert_ne!(fs.image(DIR).unwrap(), image);
-}
-
-#[test]
-fn looking_makes_no_folder_and_opening_does() {
-    let fs = disk();
-    let looked = SnapshotFiles::look(DIR.as_ref(), fs.clone(), SMALL).unwrap();
-    assert!(looked.latest().is_none() && looked.damaged().is_empty());
-    assert_eq!(fs.image("/data").unwrap().len(), 0);
-    assert!(fs.read_dir(DIR.as_ref()).is_err());
-    looked.open(Arc::new(|_| {})).unwrap();
-    assert!(fs.read_dir(DIR.as_ref()).is_ok());
 }
 
 #[test]
@@ -117,7 +121,7 @@ fn where_the_folder_cannot_be_written_the_damage_is_named_and_nothing_changed() 
     assert_eq!(fs.image(DIR).unwrap(), image);
     assert_eq!(store.report.refused.len(), 2, "{:?}", store.report.refused);
     let damaged = only(std::mem::take(&mut store.report.damaged));
-    assert!(damaged.set_aside.is_none() && damaged.to_string().contains("cannot be written"), "{damaged}");
+    assert!(damaged.set_aside.is_none() && damaged.to_string().contains("left where it is"), "{damaged}");
     assert_eq!(store.latest_index(), 10);
     // The damaged file is in nobody's way, and not counted among the two that are kept.
     store.create(15);

@@ -5,6 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{NodeLabel, ProtocolRange};
 
+/// What to do about a node whose data folder is gone. An older copy of the folder is worse than none: a node that has
+/// forgotten its vote votes twice.
+const LOST_FOLDER: &str = "put back exactly the folder as it last was, never an older copy: that one has forgotten \
+    votes and acknowledged entries. If there is none, the others go on without that node while they are a majority";
+
+/// What to do about a node that is no member.
+const NEW_MEMBER: &str = "to add a node under a new id takes membership changes, which are not there yet: until then, \
+    found a new cluster of the nodes you want from an export";
+
 /// A refusal with the two sides it concerns. Both of them hold the same value, and trace it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{receiver} refuses {sender}: {refusal}")]
@@ -58,8 +67,8 @@ pub enum Refusal {
     },
     /// Somebody else answers at this address.
     #[error(
-        "{} was meant, but another node answers at this address: its data folder was replaced, or the \
-         address moved. Restore the folder, replace the member (kvctl member replace) or mend the address",
+        "{} was meant, but another node answers at this address. If the address moved, mend it; if the data folder \
+         there was replaced, {LOST_FOLDER}; {NEW_MEMBER}",
         .meant.map_or("no node in particular".to_owned(), |meant| format!("node {meant}"))
     )]
     WrongReceiver {
@@ -86,13 +95,9 @@ pub enum Refusal {
 fn advice(holder: Option<NodeId>) -> String {
     match holder {
         Some(holder) => format!(
-            "Its name belongs to node {holder}. If its data folder was wiped, its old self cannot come back: \
-             replace the member (kvctl member replace), or restore the folder"
+            "Its name belongs to node {holder}. If that was this node before its data folder was wiped, \
+             {LOST_FOLDER}; {NEW_MEMBER}"
         ),
-        None => {
-            "No member has its name either: add it as a member (kvctl member add), or correct its list of \
-                 peers to join"
-                .to_owned()
-        }
+        None => format!("No member has its name either: correct its list of peers to join; {NEW_MEMBER}"),
     }
 }

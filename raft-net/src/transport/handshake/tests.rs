@@ -112,7 +112,7 @@ fn a_node_without_cluster_that_is_not_listed_is_a_stranger_and_told_who_holds_it
     let text =
         Refused { sender: wiped.label(), receiver: NodeLabel { id: id(HERE), name: "n1".into() }, refusal }
             .to_string();
-    for part in ["n1 (000000000000000a)", "n2 (000000000000000b)", "000000000000dead", "kvctl member replace"]
+    for part in ["n1 (000000000000000a)", "n2 (000000000000000b)", "000000000000dead", "never an older copy"]
     {
         assert!(text.contains(part), "{text}");
     }
@@ -120,8 +120,20 @@ fn a_node_without_cluster_that_is_not_listed_is_a_stranger_and_told_who_holds_it
     let fresh = Local { name: "n3".into(), ..wiped };
     let hello = fresh.hello(Lane::Control, Some(id(HERE)));
     let refusal = Refusal::Stranger { cluster_id: CLUSTER, holder: None };
-    assert!(refusal.to_string().contains("kvctl member add"), "{refusal}");
+    assert!(refusal.to_string().contains("correct its list of peers to join; to add a node"), "{refusal}");
     assert_eq!(judge(Some(CLUSTER), 0xdead, &hello), Err(refusal));
+}
+
+#[test]
+fn no_refusal_advises_what_is_not_there_or_loses_data() {
+    let stranger = |holder| Refusal::Stranger { cluster_id: CLUSTER, holder };
+    for refusal in
+        [Refusal::WrongReceiver { meant: Some(id(HERE)) }, stranger(Some(id(HERE))), stranger(None)]
+    {
+        let text = refusal.to_string();
+        assert!(!text.contains("kvctl") && !text.contains("estore the folder"), "{text}");
+        assert!(text.contains("membership changes, which are not there yet"), "{text}");
+    }
 }
 
 #[test]
