@@ -45,6 +45,9 @@ use transfers::Transfers;
 /// The driver that is simulated.
 type SimDriver = Driver<NodeLog, NodeTransport, NodeSnapshots, SimMachine>;
 
+/// Tickets from here on are an operator's.
+const OPERATOR: Ticket = Ticket(1 << 63);
+
 /// What a cluster is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setup {
@@ -125,6 +128,8 @@ pub struct Tally {
     pub acknowledged: u64,
     /// Linearizable reads confirmed.
     pub reads: u64,
+    /// Changes of the members agreed on.
+    pub configurations: u64,
 }
 
 /// See the module.
@@ -254,6 +259,12 @@ impl Cluster {
         members.members().iter().map(|member| place_of(member.id)).collect()
     }
 
+    /// Whether the node, however far its log goes, may take itself for the only member: nobody can mend it then.
+    #[must_use]
+    pub fn is_lonely(&self, place: usize) -> bool {
+        self.checker.is_lonely(place)
+    }
+
     /// Learners that may become voters any moment.
     #[must_use]
     pub fn promotable(&self) -> Vec<usize> {
@@ -321,7 +332,7 @@ impl<'a> NodeView<'a> {
     /// The first entry on its disk that has rotted.
     #[must_use]
     pub fn first_damaged(&self) -> Option<LogIndex> {
-        self.node.first_damaged()
+        self.node.first_damaged(LogIndex::ZERO)
     }
 
     /// Whether it runs.

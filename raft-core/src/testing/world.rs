@@ -16,6 +16,7 @@ mod queue;
 use std::time::Duration;
 
 pub use nemesis::{Fault, FaultPlan};
+pub(super) use phases::guarded;
 pub use phases::run_seed;
 pub use plan::{ClientsPlan, DiskPlan, NetworkPlan, Plan, Range};
 
@@ -53,8 +54,12 @@ pub struct Report {
     pub acknowledged: u64,
     /// Linearizable reads confirmed.
     pub reads: u64,
+    /// Changes of the members agreed on.
+    pub configurations: u64,
     /// Snapshots that a follower took over from a leader.
     pub installs: u64,
+    /// Nodes, those that joined later included.
+    pub nodes: u64,
     /// Simulated time.
     pub simulated: Duration,
     /// Time until the healed quorum served, in thousandths of an election timeout.
@@ -150,16 +155,16 @@ impl World {
         }
     }
 
-    /// Remembers every action from now on.
-    #[must_use]
-    pub fn recorded(mut self) -> Self {
-        self.recording = Some(Vec::new());
-        self
-    }
-
-    /// The actions so far, if they were recorded.
-    pub fn take_recording(&mut self) -> Vec<Step> {
-        self.recording.take().unwrap_or_default()
+    /// As [`run_seed`]; every action that happened is in `steps` then.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_recorded(seed: u64, plan: &Plan, steps: &mut Vec<Step>) -> Result<Report, Violation> {
+        let mut world = Self::new(seed, plan.clone())?;
+        world.recording = Some(std::mem::take(steps));
+        let outcome = guarded(|| world.run());
+        *steps = world.recording.take().unwrap_or_default();
+        outcome
     }
 
     /// The plan.

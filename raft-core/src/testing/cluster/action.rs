@@ -10,7 +10,6 @@ use std::time::Duration;
 use super::messages::MessageKind;
 use crate::configuration::MemberRole;
 use crate::testing::sim_log::Survivors;
-use crate::types::LogIndex;
 
 /// One thing that happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,8 +143,8 @@ pub enum Action {
     Damage {
         /// The node.
         node: usize,
-        /// Which entry.
-        index: LogIndex,
+        /// Which entry: so many before the last.
+        back: u64,
     },
     /// The node's disk is full, or is not any more.
     DiskFull {
@@ -301,7 +300,8 @@ impl fmt::Display for Action {
             Self::TransferLeadership { node, to: None } => write!(f, "n{node} is asked to hand over"),
             Self::Wipe { node } => write!(f, "n{node}'s folder is gone"),
             Self::Join { .. } => f.write_str("a fresh node starts"),
-            Self::Damage { node, index } => write!(f, "n{node}'s entry {index} rots"),
+            Self::Damage { node, back: 0 } => write!(f, "n{node}'s last entry rots"),
+            Self::Damage { node, back } => write!(f, "n{node}'s entry {back} before the last rots"),
             Self::DiskFull { node, full: true } => write!(f, "n{node}'s disk is full"),
             Self::DiskFull { node, full: false } => write!(f, "n{node}'s disk has room again"),
             Self::TriggerSnapshot { node } => write!(f, "n{node} is told to take a snapshot"),

@@ -51,6 +51,8 @@ pub(super) struct Checker {
     votes: BTreeMap<(NodeId, Term), NodeId>,
     snapshots: BTreeMap<LogIndex, SnapshotInfo>,
     history: Arc<Mutex<History>>,
+    /// Every configuration ever written.
+    configurations: BTreeMap<EntryId, Arc<Configuration>>,
     /// The newest committed configuration, and where it stands.
     agreed: Option<(LogIndex, Arc<Configuration>)>,
     reads: clients::Reads,
@@ -77,6 +79,8 @@ struct View {
     vote: Option<NodeId>,
     leads: bool,
     configurations: Vec<(LogIndex, Arc<Configuration>)>,
+    /// The configuration that was in force until this very step, if it appended another.
+    replaced: Option<Arc<Configuration>>,
     /// Highest term that it has told others as durable.
     promised: Term,
 }
@@ -92,6 +96,7 @@ impl Checker {
             votes: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             history: Arc::default(),
+            configurations: BTreeMap::new(),
             agreed: None,
             reads: clients::Reads::default(),
             cluster_id: None,
@@ -134,14 +139,24 @@ impl Checker {
         let Recovered { hard_state, base, last, runs, configurations, .. } =
             node.with_disk(LogImage::recovered);
         let promised = self.views.get(place).map_or(Term(0), |view| view.promised);
+        let log = LogTerms::new(base, &runs, last.index);
+        for (index, members) in configurations {
+            let id = EntryId::new(log.term_at(index).unwrap_or_default(), index);
+            self.configurations.entry(id).or_insert_with(|| Arc::new(members));
+        }
+        // Those that have rotted are in its log all the same.
+        let written = self.configurations.iter().filter(|(id, _)| log.contains(**id));
+        let written = written.map(|(id, members)| (id.index, Arc::clone(members)));
+        let configurations = members::recovered(running.driver.raft().snapshot(), written);
         let view = View {
-            log: LogTerms::new(base, &runs, last.index),
+            log,
             last_write: WriteId(0),
             commit: running.driver.raft().commit_index(),
             term: hard_state.current_term,
             vote: hard_state.voted_for,
             leads: false,
-            configurations: members::recovered(running.driver.raft().snapshot(), configurations),
+            configurations,
+            replaced: None,
             promised,
         };
         if view.term < promised {
@@ -165,7 +180,7 @@ impl Checker {
         let raft = running.driver.raft();
         self.cluster_id = self.cluster_id.or(raft.hard_state().cluster_id);
         self.check_term(at, place, &running.driver)?;
-        self.check_writes(at, place, running)?;
+        self.check_written(at, place, running)?;
         if raft.commit_index() != self.views[place].commit {
             self.check_commit(at, place, nodes)?;
         }
@@ -191,11 +206,18 @@ impl Checker {
         Ok(())
     }
 
-    /// Takes in what the node has written since it was last looked at.
-    fn check_writes(&mut self, at: Time, place: usize, running: &Running) -> Result<(), Violation> {
+    /// Takes in what the node has written since it was last looked at, whatever came of the rest of that step.
+    pub(super) fn observe_writes(
+        &mut self,
+        at: Time,
+        place: usize,
+        running: &Running,
+    ) -> Result<(), Violation> {
         let raft = running.driver.raft();
         let led = self.views[place].leads && raft.role() == RoleName::Leader;
+        let led = led.then(|| raft.commit_index());
         let after = self.views[place].last_write;
+        self.views[place].replaced = None;
         let mut result = Ok(());
         running.log.with_submitted_after(after, |write| {
             if result.is_ok() {
@@ -203,10 +225,15 @@ impl Checker {
                 result = self.check_write(at, place, raft.id(), write, led);
             }
         });
-        result?;
+        result
+    }
+
+    /// What the node has written is what it has in memory.
+    fn check_written(&mut self, at: Time, place: usize, running: &Running) -> Result<(), Violation> {
+        let raft = running.driver.raft();
         if self.views[place].configurations.is_empty() {
             // Its log was reset, or never had one.
-            self.views[place].configurations = members::recovered(raft.snapshot(), Vec::new());
+            self.views[place].configurations = members::recovered(raft.snapshot(), []);
         }
         let (found, expected) = (raft.last_entry(), self.views[place].log.last());
         if found != expected {
@@ -221,7 +248,7 @@ impl Checker {
         place: usize,
         node: NodeId,
         write: &Write,
-        leads: bool,
+        led: Option<LogIndex>,
     ) -> Result<(), Violation> {
         let View { log, term, configurations, .. } = &mut self.views[place];
         if let Some(base) = write.reset {
@@ -229,7 +256,7 @@ impl Checker {
             configurations.clear();
         }
         if let Some(from) = write.truncate_from.filter(|from| *from <= log.last().index) {
-            if leads {
+            if led.is_some() {
                 return Err(Violation::LeaderTruncates { at, node, term: *term, from });
             }
             log.truncate(from);
@@ -247,7 +274,7 @@ impl Checker {
         }
         let new = write.append.iter().chain(&write.fill).flat_map(Block::entries);
         for entry in new.filter(|entry| entry.kind == EntryKind::Configuration) {
-            self.check_configuration(at, place, node, &entry, leads)?;
+            self.check_configuration(at, place, node, &entry, led)?;
         }
         Ok(())
     }
@@ -338,7 +365,7 @@ impl Checker {
         let term = raft.hard_state().current_term;
         self.agree(place, after);
         self.committed_in.entry(term).and_modify(|index| *index = after.max(*index)).or_insert(after);
-        self.check_quorum(at, &running.driver, nodes)?;
+        self.check_quorum(at, place, &running.driver, nodes)?;
         // Leaders of later terms must have it, even if they were elected before it was called committed.
         let drivers = nodes.iter().filter_map(SimNode::running).map(|running| &running.driver);
         let later = |driver: &&SimDriver| {
@@ -350,13 +377,20 @@ impl Checker {
     }
 
     /// The disks of a quorum hold what the node has just called committed.
-    fn check_quorum(&self, at: Time, driver: &SimDriver, nodes: &[SimNode]) -> Result<(), Violation> {
+    fn check_quorum(
+        &self,
+        at: Time,
+        place: usize,
+        driver: &SimDriver,
+        nodes: &[SimNode],
+    ) -> Result<(), Violation> {
         let raft = driver.raft();
         let Some(entry) = self.committed_at(raft.commit_index()) else { return Ok(()) };
         let Some(configuration) = raft.configuration() else { return Ok(()) };
         let holds = |id: NodeId| nodes.get(place_of(id)).is_some_and(|node| node.disk_holds(entry));
+        let wins = |members: &Configuration| members.quorum().vote(|id| Some(holds(id))) == VoteResult::Won;
         let quorum = configuration.quorum();
-        if quorum.vote(|id| Some(holds(id))) == VoteResult::Won {
+        if wins(configuration) || self.replaced(place, raft.commit_index()).is_some_and(|old| wins(&old)) {
             return Ok(());
         }
         let holders = quorum.voters().into_iter().filter(|id| holds(*id)).collect();

@@ -63,7 +63,16 @@ type Events = Arc<Mutex<VecDeque<Event<SimMachine>>>>;
 
 impl SimNode {
     pub(super) const fn new(id: NodeId, log_image: LogImage, snapshot_image: SnapshotImage) -> Self {
-        Self { id, clock: Clock::TRUE, incarnation: 0, gone: false, latent_damage: false, running: None, log_image, snapshot_image }
+        Self {
+            id,
+            clock: Clock::TRUE,
+            incarnation: 0,
+            gone: false,
+            latent_damage: false,
+            running: None,
+            log_image,
+            snapshot_image,
+        }
     }
 
     /// Starts on what the disks hold.
@@ -160,13 +169,12 @@ impl SimNode {
         }
     }
 
-    /// The first entry on disk that has rotted and that no snapshot covers.
-    pub(super) fn first_damaged(&self) -> Option<LogIndex> {
-        let covered = self.snapshot_on_disk();
-        self.with_disk(|image| image.first_damaged(covered))
+    /// The first entry on disk behind `after` that has rotted.
+    pub(super) fn first_damaged(&self, after: LogIndex) -> Option<LogIndex> {
+        self.with_disk(|image| image.first_damaged(after))
     }
 
-    fn snapshot_on_disk(&self) -> LogIndex {
+    pub(super) fn snapshot_on_disk(&self) -> LogIndex {
         self.with_snapshots(|image| image.latest().map_or(LogIndex::ZERO, |file| file.info.meta.last.index))
     }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::node::{SimNode, Waiting};
 use super::transfers::{TransferState, copy};
-use super::{Action, Answer, Cluster, Command, Ended, Loss, TransferStep, Violation, Wish, member, node_id};
+use super::{
+    Action, Answer, Cluster, Command, Ended, Loss, OPERATOR, TransferStep, Violation, Wish, member, node_id,
+};
 use crate::configuration::MemberChange;
 use crate::driver::Event;
 use crate::input::Ticket;
@@ -13,6 +15,7 @@ use crate::testing::sim_log::LogImage;
 use crate::testing::sim_snapshots::SnapshotImage;
 use crate::time::Time;
 use crate::transport::TransportEvent;
+use crate::types::LogIndex;
 
 /// What a simulated disk says when it fails.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -50,12 +53,15 @@ impl Cluster {
             Action::Read { node, lease } => self.read(node, lease),
             Action::ChangeMembers { node, ref wishes } => self.change_members(node, wishes),
             Action::TransferLeadership { node, to } => {
-                let ticket = self.next_ticket();
+                let ticket = self.operator_ticket();
                 self.input(node, Waiting::TransferLeadership(ticket, to.map(node_id)))
             }
             Action::Wipe { node } => Ok(self.wipe(node)),
             Action::Join { seed } => self.join(seed),
-            Action::Damage { node, index } => Ok(self.nodes[node].damage(index)),
+            Action::Damage { node, back } => {
+                let last = self.nodes[node].with_disk(LogImage::last).index;
+                Ok(self.nodes[node].damage(LogIndex(last.0.saturating_sub(back))))
+            }
             Action::DiskFull { node, full } => self.with_running(node, |running| running.log.set_full(full)),
             Action::TriggerSnapshot { node } => {
                 self.with_running(node, |running| running.driver.trigger_snapshot())
@@ -167,7 +173,12 @@ impl Cluster {
         let now = self.nodes[node].clock.read(self.now);
         let founder = self.founder.clone();
         self.tally.events += 1;
-        self.with_running(node, |running| running.driver.initialize(now, Ticket(0), founder))
+        self.with_running(node, |running| running.driver.initialize(now, OPERATOR, founder))
+    }
+
+    /// For what is proposed to the cluster itself.
+    fn operator_ticket(&mut self) -> Ticket {
+        Ticket(OPERATOR.0 | self.next_ticket().0)
     }
 
     fn next_ticket(&mut self) -> Ticket {
@@ -205,7 +216,7 @@ impl Cluster {
             Some(role) => MemberChange::Put(member(wish.node, role)),
             None => MemberChange::Remove(node_id(wish.node)),
         };
-        let ticket = self.next_ticket();
+        let ticket = self.operator_ticket();
         self.input(node, Waiting::ChangeMembers(ticket, wishes.iter().map(change).collect()))
     }
 

@@ -1,10 +1,9 @@
 //! What follows from inputs: the node flushes, everything is checked, and what left it is taken along.
 
 use super::transfers::{Transfer, TransferState};
-use super::{Answer, Cluster, Outgoing, Sent, Violation, place_of};
+use super::{Answer, Cluster, OPERATOR, Outgoing, Sent, Violation, place_of};
 use crate::driver::{Event, Outcome};
 use crate::error::Halt;
-use crate::input::Ticket;
 use crate::snapshot::{ChunkSink, ChunkSource, SnapshotOffer};
 use crate::transport::{TransferId, TransportEvent};
 use crate::types::NodeId;
@@ -34,6 +33,7 @@ impl Cluster {
 
     fn check(&mut self, node: usize) -> Result<(), Violation> {
         let Some(running) = self.nodes[node].running() else { return Ok(()) };
+        self.checker.observe_writes(self.now, node, running)?;
         if let Some(halt) = running.driver.halt() {
             let loss = running.doomed.unwrap_or_default();
             if running.disk_failed && matches!(halt, Halt::LogFailed(_)) {
@@ -116,7 +116,10 @@ impl Cluster {
     fn conclude(&mut self, node: usize, outcome: Outcome<u64>) -> Result<(), Violation> {
         let id = self.nodes[node].id;
         match outcome {
-            Outcome::Proposal { ticket: Ticket(0), .. } => Ok(()),
+            Outcome::Proposal { ticket, result } if ticket >= OPERATOR => {
+                self.tally.configurations += u64::from(result.is_ok());
+                Ok(())
+            }
             Outcome::Proposal { ticket, result } => {
                 self.tally.acknowledged += u64::from(result.is_ok());
                 let answer =

@@ -192,6 +192,12 @@ pub enum Violation {
         /// Its words.
         reason: String,
     },
+    /// The code under test has found its own state wrong.
+    #[error("panic: {message}")]
+    Panicked {
+        /// Its words.
+        message: String,
+    },
     /// The cluster did not come back after it was healed.
     #[error("{at:?}: {healthy_for:?} after {who} healed, {what}")]
     NotRecovered {
@@ -232,6 +238,7 @@ impl Violation {
             Self::MembersApart { .. } => "MembersApart",
             Self::Halted { .. } => "Halted",
             Self::CannotStart { .. } => "CannotStart",
+            Self::Panicked { .. } => "Panicked",
             Self::NotRecovered { .. } => "NotRecovered",
         }
     }

@@ -9,7 +9,6 @@ use super::queue::Happening;
 use crate::testing::cluster::{Action, Loss, Violation};
 use crate::testing::draw::Dice;
 use crate::testing::sim_log::Survivors;
-use crate::types::LogIndex;
 
 /// Kinds of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -218,17 +217,17 @@ impl World {
 
     /// Damage strikes where a quorum of sound disks remains: what a majority has lost is lost.
     fn damage(&mut self, node: usize) -> Result<(), Violation> {
-        if !self.can_lose(node) {
+        if !self.can_lose(node) || self.cluster.is_lonely(node) {
             return Ok(());
         }
-        let last = self.cluster.node(node).disk().1.index;
-        let back = self.dice.pick(&[2, 8, 40]);
-        let index = LogIndex(last.0.saturating_sub(self.dice.below(back)));
-        self.act(&Action::Damage { node, index })
+        let most = self.dice.pick(&[2, 8, 40]);
+        let back = self.dice.below(most);
+        self.act(&Action::Damage { node, back })
     }
 
     fn wipe(&mut self, node: usize) -> Result<(), Violation> {
-        if !self.can_lose(node) {
+        let is_member = self.cluster.members().contains(&node) && !self.cluster.node(node).is_gone();
+        if !is_member || !self.can_lose(node) {
             return Ok(());
         }
         let timeout = self.plan.election_timeout();
@@ -244,7 +243,8 @@ impl World {
     }
 
     fn can_lose(&self, node: usize) -> bool {
-        self.cluster.is_quorum(|other| other != node && self.is_sound(other))
+        !self.cluster.promotable().contains(&node)
+            && self.cluster.is_quorum(|other| other != node && self.is_sound(other))
     }
 
     /// What survives of `pending` writes.

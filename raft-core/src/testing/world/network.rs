@@ -7,7 +7,7 @@ use crate::testing::draw::Dice;
 use crate::time::Time;
 
 /// Nodes that links can join.
-pub(super) const MAX_NODES: usize = 32;
+pub(super) const MAX_NODES: usize = 16;
 
 const STREAM: u64 = 1 << 32;
 

@@ -12,7 +12,7 @@ const MAX_VOTERS: usize = 7;
 impl World {
     /// A fresh node, for whoever was lost or is to be added.
     pub(super) fn join(&mut self) -> Result<(), Violation> {
-        if self.cluster.node_count() + 1 >= MAX_NODES {
+        if self.cluster.node_count() == MAX_NODES {
             return Ok(());
         }
         let seed = self.dice.next_u64();
@@ -31,7 +31,9 @@ impl World {
     pub(super) fn change_members(&mut self) -> Result<(), Violation> {
         let count = self.cluster.node_count();
         let place = self.dice.place(count);
-        let Some(node) = self.leader_from(place) else { return Ok(()) };
+        // Whoever stands still would begin the change later, when it may do harm.
+        let leader = self.leader_from(place).filter(|&node| self.cluster.node(node).is_awake());
+        let Some(node) = leader else { return Ok(()) };
         let Some(members) = self.cluster.node(node).raft().and_then(|raft| raft.configuration()).cloned()
         else {
             return Ok(());
@@ -55,7 +57,7 @@ impl World {
         let voters = members.quorum().incoming.len();
         let node = self.dice.place(self.cluster.node_count());
         let (member, gone) = (members.member(node_id(node)), self.cluster.node(node).is_gone());
-        if gone {
+        if gone || (member.is_none_or(|member| member.role != MemberRole::Voter) && !self.is_sound(node)) {
             return None;
         }
         let joins = [MemberRole::Voter, MemberRole::Learner, MemberRole::Promotable];
@@ -85,8 +87,8 @@ impl World {
         };
         let changes: Vec<MemberChange> = wishes.iter().map(change).collect();
         let Ok(next) = members.changed(&changes) else { return true };
-        [&next, &next.left()].into_iter().all(|members| {
-            members.quorum().vote(|id| Some(self.is_sound(place_of(id)))) == VoteResult::Won
-        })
+        [&next, &next.left()]
+            .into_iter()
+            .all(|members| members.quorum().vote(|id| Some(self.is_sound(place_of(id)))) == VoteResult::Won)
     }
 }

@@ -1,13 +1,15 @@
 //! The course of a run: faults, a healed quorum, everything healed.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::queue::Happening;
 use super::{Plan, Report, World};
+use crate::quorum::Quorum;
 use crate::raft::PeerStatus;
 use crate::testing::cluster::{Action, Loss, Violation, place_of};
 use crate::time::Time;
-use crate::types::LogIndex;
+use crate::types::{LogIndex, NodeId};
 
 /// Election timeouts within which a healed quorum serves again, and within which all come to the same state.
 const BOUND: u32 = 20;
@@ -47,7 +49,9 @@ impl World {
             committed: self.cluster.committed(),
             acknowledged: tally.acknowledged,
             reads: tally.reads,
+            configurations: tally.configurations,
             installs: tally.installs,
+            nodes: self.cluster.node_count() as u64,
             simulated: self.now.saturating_since(Time::ZERO),
             recovered_in,
             trace_hash: self.cluster.trace_hash(),
@@ -216,22 +220,34 @@ impl World {
     fn describe_nodes(&self) -> String {
         let describe = |place: usize| {
             let node = self.cluster.node(place);
-            let Some(raft) = node.raft() else { return format!("n{place} down") };
+            let Some(raft) = node.raft() else {
+                let why = if node.is_gone() { "gone" } else { "down" };
+                return format!("n{place} {why}");
+            };
             let status = raft.status();
             let awake = if node.is_awake() { "" } else { " (paused)" };
             format!(
-                "n{place} {}{awake} term {} log {}..{} commit {} applied {:?}{}",
+                "n{place} {}{awake} term {} log {}..{} commit {} applied {:?}, disk queue {:?}, damaged {:?}, handing over {:?}, voters {}{}",
                 status.role,
                 status.hard_state.current_term,
                 status.base,
                 status.last,
                 status.commit_index,
                 node.applied().map(|(index, _)| index.0),
+                node.disk_queue(),
+                node.first_damaged(),
+                raft.handing_over_to().map(place_of),
+                raft.configuration().map_or_else(String::new, |members| describe_quorum(members.quorum())),
                 describe_peers(&status.peers)
             )
         };
         (0..self.cluster.node_count()).map(describe).collect::<Vec<_>>().join(", ")
     }
+}
+
+fn describe_quorum(quorum: &Quorum) -> String {
+    let places = |ids: &[NodeId]| ids.iter().map(|id| place_of(*id)).collect::<Vec<_>>();
+    format!("{:?} (before: {:?})", places(&quorum.incoming), places(&quorum.outgoing))
 }
 
 fn describe_peers(peers: &[PeerStatus]) -> String {
@@ -246,5 +262,14 @@ fn describe_peers(peers: &[PeerStatus]) -> String {
 /// # Errors
 /// As [`World::run`].
 pub fn run_seed(seed: u64, plan: &Plan) -> Result<Report, Violation> {
-    World::new(seed, plan.clone())?.run()
+    guarded(|| World::new(seed, plan.clone())?.run())
+}
+
+/// Turns a panic into a violation: the code under test has found its own state wrong.
+pub(in crate::testing) fn guarded<T>(run: impl FnOnce() -> Result<T, Violation>) -> Result<T, Violation> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(Violation::Panicked { message: text.unwrap_or("no message").to_owned() })
+    })
 }

@@ -57,9 +57,6 @@ impl Checker {
         ticket: Ticket,
         result: Result<Applied<u64>, ProposeError>,
     ) -> Result<(), Violation> {
-        if ticket == Ticket(0) {
-            return Ok(());
-        }
         let mut history = self.history();
         let (first_answer, fate) = (history.answered(ticket), history.fate(ticket));
         let truth = match result {

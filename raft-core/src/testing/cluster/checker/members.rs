@@ -7,38 +7,42 @@ use crate::block::EntryRef;
 use crate::configuration::Configuration;
 use crate::quorum::{Quorum, VoteResult};
 use crate::snapshot::SnapshotMeta;
+use crate::testing::cluster::node_id;
 use crate::time::Time;
 use crate::types::{LogIndex, NodeId};
 
 /// The configurations that a node starts with, ascending.
 pub(super) fn recovered(
     snapshot: &SnapshotMeta,
-    in_log: Vec<(LogIndex, Configuration)>,
+    in_log: impl IntoIterator<Item = (LogIndex, Arc<Configuration>)>,
 ) -> Vec<(LogIndex, Arc<Configuration>)> {
     let covered = snapshot.configuration.clone().map(|members| (snapshot.configuration_index, members));
     let later = in_log.into_iter().filter(|(index, _)| *index > snapshot.configuration_index);
-    covered.into_iter().chain(later.map(|(index, members)| (index, Arc::new(members)))).collect()
+    covered.into_iter().chain(later).collect()
 }
 
 impl Checker {
-    /// A node has written a configuration; if it `leads`, it is its own.
+    /// A node has written a configuration. `committed`: it leads, so that it is its own, and has committed so far.
     pub(super) fn check_configuration(
         &mut self,
         at: Time,
         place: usize,
         node: NodeId,
         entry: &EntryRef<'_>,
-        leads: bool,
+        committed: Option<LogIndex>,
     ) -> Result<(), Violation> {
         let Ok(configuration) = Configuration::decode(entry.payload) else { return Ok(()) };
-        let (index, committed) = (entry.id.index, LogIndex(self.committed()));
+        let index = entry.id.index;
+        let known = self.configurations.entry(entry.id).or_insert_with(|| Arc::new(configuration.clone()));
+        let shared = Arc::clone(known);
         let known = &mut self.views[place].configurations;
         let after = known.partition_point(|(earlier, _)| *earlier < index);
         let before = after.checked_sub(1).map(|at| known[at].clone());
         if known.get(after).is_none_or(|(same, _)| *same != index) {
-            known.insert(after, (index, Arc::new(configuration.clone())));
+            known.insert(after, (index, shared));
         }
-        let Some((earlier, before)) = before.filter(|_| leads) else { return Ok(()) };
+        self.views[place].replaced = before.as_ref().map(|(_, members)| Arc::clone(members));
+        let Some(((earlier, before), committed)) = before.zip(committed) else { return Ok(()) };
         let reason = if earlier > committed {
             format!("the one at {earlier} is not committed")
         } else if !overlap(before.quorum(), configuration.quorum()) {
@@ -49,6 +53,14 @@ impl Checker {
         Err(Violation::MembersApart { at, node, entry: entry.id, reason })
     }
 
+    /// The configuration under which a leader committed through `index`, if it has appended another since, within one
+    /// step.
+    pub(super) fn replaced(&self, place: usize, index: LogIndex) -> Option<Arc<Configuration>> {
+        let view = &self.views[place];
+        let is_later = view.configurations.last().is_some_and(|(set_at, _)| *set_at > index);
+        view.replaced.clone().filter(|_| is_later)
+    }
+
     /// Everything in a node's log through `index` is committed.
     pub(super) fn agree(&mut self, place: usize, index: LogIndex) {
         let known = &self.views[place].configurations;
@@ -57,6 +69,13 @@ impl Checker {
         if let Some((set_at, members)) = newest.filter(|(set_at, _)| *set_at > before) {
             self.agreed = Some((*set_at, Arc::clone(members)));
         }
+    }
+
+    /// Whether the node has ever believed, as far as its log goes, to be the only member.
+    pub(in crate::testing::cluster) fn is_lonely(&self, place: usize) -> bool {
+        let id = node_id(place);
+        let alone = |members: &Configuration| members.members().iter().all(|member| member.id == id);
+        self.views[place].configurations.iter().any(|(_, members)| alone(members))
     }
 
     /// The newest committed configuration.

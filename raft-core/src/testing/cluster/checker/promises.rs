@@ -77,7 +77,7 @@ fn is_in_term(node: &SimNode, term: Term) -> bool {
 fn holds_as_in_memory(node: &SimNode, index: LogIndex) -> bool {
     let Some(running) = node.running() else { return false };
     // No acknowledgement over a hole, as far as the node can know of it.
-    if !node.latent_damage && node.first_damaged().is_some_and(|hole| hole <= index) {
+    if !node.latent_damage && node.first_damaged(node.snapshot_on_disk()).is_some_and(|hole| hole <= index) {
         return false;
     }
     match running.driver.raft().term_at(index) {
