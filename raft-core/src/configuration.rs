@@ -161,7 +161,10 @@ impl Configuration {
         let ids = |counts: fn(MemberRole) -> bool| {
             members.iter().filter(|member| counts(member.role)).map(|member| member.id).collect::<Vec<_>>()
         };
-        let incoming = ids(MemberRole::is_incoming_voter);
+        let counts = |role: MemberRole| {
+            role.is_incoming_voter() || (mutant!(LearnerCounts) && role == MemberRole::Learner)
+        };
+        let incoming = ids(counts);
         if incoming.is_empty() {
             return Err(ConfigurationError::NoVoter { members: members.len() });
         }

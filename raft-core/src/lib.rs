@@ -56,6 +56,14 @@
 //! *committed* (durable on a quorum: it will never be undone), *applied* (executed by the state machine). Bounds: `from`
 //! and `through` are inclusive, `end` is exclusive. `[Raft §5.4.2]` cites the extended Raft paper, `[Ongaro §6.4]` the
 //! dissertation.
+// Before all others, which use its macro.
+#[cfg(not(feature = "mutants"))]
+#[macro_use]
+mod mutants;
+#[cfg(feature = "mutants")]
+#[macro_use]
+pub mod mutants;
+
 pub mod block;
 mod cache;
 pub mod configuration;

@@ -42,6 +42,9 @@ pub struct Lease {
 impl Lease {
     /// How long after sending a message that a quorum has answered a leader may rely on being the only one.
     pub(crate) fn lasts(self, election_timeout: Duration) -> Duration {
+        if mutant!(LeaseIgnoresDrift) {
+            return election_timeout * (1000 + self.max_drift_permille) / 1000;
+        }
         election_timeout * 1000u32.saturating_sub(self.max_drift_permille) / 1000
     }
 }

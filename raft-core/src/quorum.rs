@@ -48,13 +48,15 @@ impl Quorum {
     /// With match indexes: what is stored on a quorum. With send times: since when a quorum follows. The default
     /// value (zero) if there are no voters at all.
     pub fn reached<T: Ord + Copy + Default>(&self, mut value: impl FnMut(NodeId) -> T) -> T {
+        let outgoing = if mutant!(JointCommitsByNew) { &[] } else { self.outgoing.as_slice() };
         let mut majority = |voters: &[NodeId]| {
             let mut values: SmallVec<[T; 9]> = voters.iter().map(|&voter| value(voter)).collect();
             values.sort_unstable();
             // With n values ascending, n/2 + 1 of them are at or above the one at (n-1)/2.
-            values.get(values.len().wrapping_sub(1) / 2).copied()
+            let enough = values.len().wrapping_sub(1) / 2 + usize::from(mutant!(CommitMinority));
+            values.get(enough).copied()
         };
-        match (majority(&self.incoming), majority(&self.outgoing)) {
+        match (majority(&self.incoming), majority(outgoing)) {
             (Some(incoming), Some(outgoing)) => incoming.min(outgoing),
             (Some(only), None) | (None, Some(only)) => only,
             (None, None) => T::default(),
@@ -63,6 +65,7 @@ impl Quorum {
 
     /// The state of a vote in which `answer(voter)` is what one voter said, if it did.
     pub fn vote(&self, mut answer: impl FnMut(NodeId) -> Option<bool>) -> VoteResult {
+        let outgoing = if mutant!(JointElectsByNew) { &[] } else { self.outgoing.as_slice() };
         let mut majority = |voters: &[NodeId]| {
             let (mut granted, mut open) = (0, 0);
             for &voter in voters {
@@ -82,7 +85,7 @@ impl Quorum {
         if self.incoming.is_empty() && self.outgoing.is_empty() {
             return VoteResult::Lost;
         }
-        match (majority(&self.incoming), majority(&self.outgoing)) {
+        match (majority(&self.incoming), majority(outgoing)) {
             (VoteResult::Won, VoteResult::Won) => VoteResult::Won,
             (VoteResult::Lost, _) | (_, VoteResult::Lost) => VoteResult::Lost,
             (VoteResult::Pending, _) | (_, VoteResult::Pending) => VoteResult::Pending,

@@ -109,14 +109,18 @@ impl Raft {
                 configurations.push(index, Arc::new(configuration));
             }
         }
-        let hard_state = recovered.hard_state;
+        let mut hard_state = recovered.hard_state;
+        if mutant!(VoteForgottenAtRestart) {
+            hard_state.voted_for = None;
+        }
         // Whoever has ever been in a term may have promised its leader silence just before the crash. The promise is
         // kept as if it had been made now.
-        let leader_contact = (hard_state.current_term > Term(0)).then_some(now);
+        let may_have_promised = hard_state.current_term > Term(0) && !mutant!(PromiseForgottenAtRestart);
+        let leader_contact = may_have_promised.then_some(now);
         let mut rng = Rng::new(Rng::new(seed).next_u64() ^ id.get());
         let mut raft = Self {
             id,
-            next_request: rng.next_u64(),
+            next_request: if mutant!(RequestNameReused) { 0 } else { rng.next_u64() },
             disk_is_full: false,
             rng,
             now,
@@ -129,7 +133,10 @@ impl Raft {
             held: Held::default(),
             configurations,
             commit_index: snapshot.last.index,
-            applying: Applying::new(snapshot.last.index),
+            applying: Applying::new(match mutant!(ApplyAgainAtRestart) {
+                true => snapshot.last.index.prev(),
+                false => snapshot.last.index,
+            }),
             fetches: BTreeMap::new(),
             next_fetch: 1,
             snapshot,
@@ -334,7 +341,8 @@ impl Raft {
 
     /// Brings the configurations among `block`'s entries into force. `[Raft §6]`
     fn adopt_configurations(&mut self, block: &Block) -> Result<(), Halt> {
-        for entry in block.entries().filter(|entry| entry.kind == EntryKind::Configuration) {
+        let is_configuration = |kind| kind == EntryKind::Configuration && !mutant!(ConfigurationIgnored);
+        for entry in block.entries().filter(|entry| is_configuration(entry.kind)) {
             let configuration = Configuration::decode(entry.payload)
                 .map_err(|source| Halt::Configuration { id: entry.id, source })?;
             self.configurations.insert(entry.id.index, Arc::new(configuration));
@@ -411,7 +419,8 @@ impl Raft {
     /// What a snapshot of the state after `applied` stands for. `applied` must not lie before the newest snapshot.
     #[must_use]
     pub fn snapshot_meta(&self, applied: EntryId) -> SnapshotMeta {
-        let (configuration_index, configuration) = self.configurations.at(applied.index);
+        let at = if mutant!(SnapshotForgetsMembers) { LogIndex::ZERO } else { applied.index };
+        let (configuration_index, configuration) = self.configurations.at(at);
         SnapshotMeta { last: applied, configuration_index, configuration }
     }
 

@@ -11,25 +11,26 @@ fn get(key: &[u8], consistency: Consistency, min_revision: u64) -> Body {
 }
 
 #[tokio::test]
-async fn a_follower_sends_writes_and_linearizable_reads_to_the_leader_and_answers_others() {
+async fn a_follower_sends_writes_to_the_leader_and_answers_reads_itself() {
     let cluster = Cluster::start(3);
     let leader = cluster.leader().await;
-    cluster.client().put(b"key", b"value").await.unwrap();
     let led = cluster.nodes[leader].serves().await;
     for node in cluster.nodes.iter().filter(|node| node.client != cluster.nodes[leader].client) {
-        node.has_applied("key", b"value").await;
         let mut client = raw::Client::connect(&node.client);
-        let asked =
-            [client.put(b"key", b"other", 5000), client.ask(get(b"key", Consistency::Linearizable, 0), 5000)];
-        for refused in asked {
-            let Err(Refusal::NotLeader { leader: Some(told) }) = refused else { panic!("{refused:?}") };
-            assert_eq!(
-                (told.client_address, format!("{:016x}", told.id)),
-                (led.client_address.clone(), led.node_id.clone())
-            );
+        let refused = client.put(b"key", b"other", 5000);
+        let Err(Refusal::NotLeader { leader: Some(told) }) = refused else { panic!("{refused:?}") };
+        assert_eq!(
+            (told.client_address, format!("{:016x}", told.id)),
+            (led.client_address.clone(), led.node_id.clone())
+        );
+        for number in 0..20 {
+            let value = format!("{number}");
+            cluster.client().put(b"key", value.as_bytes()).await.unwrap();
+            let (_, found) = client.ask(get(b"key", Consistency::Linearizable, 0), 5000).unwrap();
+            assert_eq!(found, value.as_bytes(), "what was acknowledged before is seen");
         }
-        let (answer, tail) = client.ask(get(b"key", Consistency::Serializable, 0), 5000).unwrap();
-        assert!(matches!(answer, Answer::Value(Some(_))) && tail == b"value", "{answer:?}");
+        let (answer, _) = client.ask(get(b"key", Consistency::Serializable, 0), 5000).unwrap();
+        assert!(matches!(answer, Answer::Value(Some(_))), "{answer:?}");
     }
 }
 

@@ -171,7 +171,9 @@ where
             return;
         }
         let applied = self.applier.applied().index;
-        while let Some((index, ticket)) = self.reads.pop_front_if(|(index, _)| *index <= applied) {
+        while let Some((index, ticket)) =
+            self.reads.pop_front_if(|(index, _)| *index <= applied || mutant!(ReadBeforeApplied))
+        {
             self.outcomes.push(Outcome::Read { ticket, result: Ok(index) });
         }
     }

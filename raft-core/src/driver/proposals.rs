@@ -48,7 +48,12 @@ impl Proposals {
     pub(super) fn decided_by(&mut self, id: EntryId) -> Option<Fate> {
         let (proposed, ticket) =
             self.0.pop_front_if(|(proposed, _)| proposed.index <= id.index || proposed.term < id.term)?;
-        Some(if proposed == id { Fate::Committed(ticket) } else { Fate::Displaced(proposed, ticket) })
+        let is_taken_for_another = mutant!(ProposalTakenForAnother) && proposed.index == id.index;
+        Some(if proposed == id || is_taken_for_another {
+            Fate::Committed(ticket)
+        } else {
+            Fate::Displaced(proposed, ticket)
+        })
     }
 
     /// Proposals whose fate a snapshot through `index` hides.

@@ -45,7 +45,8 @@ impl Applying {
 impl Raft {
     /// Hands out what is committed and durable, within the byte bound.
     pub(super) fn emit_applies(&mut self) {
-        let through = self.commit_index.min(self.vouched_for());
+        let readable = if mutant!(ApplyBeforeDurable) { self.terms.last().index } else { self.vouched_for() };
+        let through = self.commit_index.min(readable);
         while self.applying.next <= through
             && self.applying.bytes < self.options.max_applying_bytes
             && !self.applying.fetching
@@ -73,6 +74,9 @@ impl Raft {
     /// Last entry through which everything is durable and can be read here.
     pub(super) fn vouched_for(&self) -> LogIndex {
         let durable = self.writes.durable_last();
+        if mutant!(AckOverHole) {
+            return durable;
+        }
         self.damage.first_hole(self.terms.last()).map_or(durable, |hole| durable.min(hole.prev()))
     }
 

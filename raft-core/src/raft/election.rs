@@ -11,7 +11,7 @@ use crate::forwarded::Forwarded;
 use crate::message::{Message, RequestVote, RequestVoteResponse};
 use crate::quorum::VoteResult;
 use crate::reads::Reader;
-use crate::types::{HardState, NodeId, Term};
+use crate::types::{EntryId, HardState, NodeId, Term};
 use crate::votes::Votes;
 
 impl Raft {
@@ -33,7 +33,7 @@ impl Raft {
         let is_still_needed = before.is_some_and(|members| members.quorum().contains(self.id));
         (self.is_voter() || is_still_needed)
             && !self.disk_is_stuck()
-            && self.damage.is_whole(self.terms.last())
+            && (self.damage.is_whole(self.terms.last()) || mutant!(CampaignWithHole))
     }
 
     /// Asks whether a campaign would succeed, so that a node that cannot win disturbs nobody. `[Ongaro §9.6]`
@@ -64,7 +64,14 @@ impl Raft {
         self.role = Role::Candidate(Candidate { votes: Votes::default(), forced });
         self.reset_election_deadline();
         for (to, message) in self.vote_requests(term, false, forced) {
+            if mutant!(CandidacyBeforeDurable) {
+                self.send(to, message);
+                continue;
+            }
             self.hold_until_vote_is_durable(to, message);
+        }
+        if mutant!(OwnVoteBeforeDurable) {
+            self.count_vote(self.id, true);
         }
     }
 
@@ -90,17 +97,13 @@ impl Raft {
         let RequestVote { term, last_entry, pre, forced } = request;
         // `[Ongaro §4.2.3]`: within the minimum election timeout of hearing from a leader, a server neither grants a
         // vote nor lets the request's term disturb it. A campaign that the leader itself asked for is exempt.
-        let bound_to_leader = !forced && self.hears_from_leader();
+        let bound_to_leader = !forced && self.hears_from_leader() && !mutant!(PromiseIgnored);
         if !bound_to_leader && !pre && term > self.hard_state.current_term {
             self.become_follower(term, None);
         }
         let current_term = self.hard_state.current_term;
-        // `[Raft §5.4.1]`: deny if the own log is more up-to-date.
-        // What this node has acknowledged and lost since counts like what it has.
-        let floor = self.damage.floor_above(self.terms.last());
-        let up_to_date = floor.is_some_and(|floor| last_entry >= floor);
         let granted = !bound_to_leader
-            && up_to_date
+            && self.is_up_to_date(last_entry)
             && match pre {
                 true => term > current_term,
                 false => term == current_term && self.may_vote_for(from),
@@ -114,17 +117,36 @@ impl Raft {
         if !granted {
             return self.send(from, response);
         }
-        if self.hard_state.voted_for.is_none() {
+        if self.hard_state.voted_for.is_none() || mutant!(VoteTwice) {
             self.set_hard_state(HardState { voted_for: Some(from), ..self.hard_state });
             self.become_follower(current_term, None);
         }
         self.reset_election_deadline();
+        if mutant!(VoteBeforeDurable) {
+            return self.send(from, response);
+        }
         self.hold_until_vote_is_durable(from, response);
+    }
+
+    /// `[Raft §5.4.1]`: "the voter denies its vote if its own log is more up-to-date". What this node has acknowledged and
+    /// lost since counts like what it has.
+    fn is_up_to_date(&self, last_entry: EntryId) -> bool {
+        let last = self.terms.last();
+        if mutant!(VoteWithoutLogCheck) {
+            return true;
+        }
+        if mutant!(VoteByLength) {
+            return last_entry.index >= last.index;
+        }
+        if mutant!(HoleForgottenByVote) {
+            return last_entry.index >= self.vouched_for();
+        }
+        self.damage.floor_above(last).is_some_and(|floor| last_entry >= floor)
     }
 
     /// `[Raft Figure 2, RequestVote, receiver 2]`: "votedFor is null or candidateId".
     fn may_vote_for(&self, candidate: NodeId) -> bool {
-        self.hard_state.voted_for.is_none_or(|voted_for| voted_for == candidate)
+        self.hard_state.voted_for.is_none_or(|voted_for| voted_for == candidate) || mutant!(VoteTwice)
     }
 
     fn hears_from_leader(&self) -> bool {
@@ -135,11 +157,17 @@ impl Raft {
     pub(super) fn on_request_vote_response(&mut self, from: NodeId, response: RequestVoteResponse) {
         let RequestVoteResponse { term, granted, pre } = response;
         if pre && granted {
+            if mutant!(PreVoteCountsAsVote) {
+                self.count_vote(from, true);
+            }
             // An answer to an older question would name an older term.
             if term == self.hard_state.current_term.next() {
                 self.count_pre_vote(from, true);
             }
             return;
+        }
+        if term > self.hard_state.current_term && mutant!(TermCountsAsVote) {
+            return self.count_vote(from, true);
         }
         if term > self.hard_state.current_term {
             return self.become_follower(term, None);
@@ -189,6 +217,9 @@ impl Raft {
         let new_term = term > self.hard_state.current_term;
         if new_term {
             self.set_hard_state(HardState { current_term: term, voted_for: None, ..self.hard_state });
+        }
+        if mutant!(TermWithoutStepDown) && matches!(self.role, Role::Leader(_)) {
+            return;
         }
         match &mut self.role {
             Role::Follower(follower) if !new_term => follower.leader = leader.or(follower.leader),

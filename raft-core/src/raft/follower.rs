@@ -28,7 +28,9 @@ impl Raft {
             return;
         }
         // What lies before the base is committed, hence in every later leader's log.
-        let meets = prev.index < self.terms.base().index || self.terms.contains(prev);
+        let meets = prev.index < self.terms.base().index
+            || self.terms.contains(prev)
+            || (mutant!(PreviousTermUnchecked) && prev.index <= self.terms.last().index);
         if !meets {
             // Receiver 2: reply false if the log has no entry at prevLogIndex whose term matches prevLogTerm.
             if prev.index <= self.commit_index {
@@ -46,12 +48,18 @@ impl Raft {
             follower.matched = follower.matched.max(last_sent);
             follower.unanswered = Some(echo);
         }
+        if mutant!(CommitAsToldByAppend) {
+            self.commit_index = self.commit_index.max(request.leader_commit.min(self.terms.last().index));
+        }
         self.commit_as_told(request.leader_commit);
     }
 
     /// Receiver 3 and 4: delete a conflicting entry and all that follow it; append what is not in the log yet.
     fn accept_block(&mut self, from: NodeId, block: &Block) -> Result<(), Halt> {
-        let new_from = self.terms.first_mismatch(block);
+        let mut new_from = self.terms.first_mismatch(block);
+        if mutant!(TruncateAlways) && block.first_index() > self.commit_index {
+            new_from = Some(block.first_index());
+        }
         let known_through = new_from.map_or(block.last_index(), LogIndex::prev);
         if block.first_index() <= known_through {
             self.mend(&block.slice(block.first_index(), known_through))?;
@@ -67,10 +75,17 @@ impl Raft {
                     found: block.runs()[0].term,
                 });
             }
+            if mutant!(ConflictKept) {
+                return Ok(());
+            }
             self.terms.truncate(new_from);
-            self.cache.truncate(new_from);
+            if !mutant!(CachedAfterTruncation) {
+                self.cache.truncate(new_from);
+            }
             self.writes.truncate(new_from);
-            self.configurations.truncate(new_from);
+            if !mutant!(ConfigurationNotRolledBack) {
+                self.configurations.truncate(new_from);
+            }
             self.damage.truncate(new_from);
         }
         let new = block.slice(new_from, block.last_index());
@@ -105,9 +120,13 @@ impl Raft {
     pub(super) fn on_heartbeat(&mut self, from: NodeId, heartbeat: Heartbeat) {
         let Heartbeat { term, leader_commit, read_seq, sent_at } = heartbeat;
         if term < self.hard_state.current_term {
-            return self.answer_heartbeat(from, Echo::NONE);
+            let echo = if mutant!(EchoOfEarlierTerm) { Echo { read_seq, sent_at } } else { Echo::NONE };
+            return self.answer_heartbeat(from, echo);
         }
         if self.follow(from, term) {
+            if mutant!(CommitAsToldByHeartbeat) {
+                self.commit_index = self.commit_index.max(leader_commit.min(self.terms.last().index));
+            }
             self.commit_as_told(leader_commit);
             self.tell_if_behind(leader_commit);
             self.answer_heartbeat(from, Echo { read_seq, sent_at });
@@ -159,10 +178,10 @@ impl Raft {
     /// durable. One leaves per completed sync, for the newest request.
     pub(super) fn acknowledge(&mut self) {
         let (durable, durable_last) = self.durable();
-        let vouched_for = self.vouched_for();
+        let vouched_for = if mutant!(AckBeforeDurable) { LogIndex(u64::MAX) } else { self.vouched_for() };
         let Role::Follower(follower) = &mut self.role else { return };
         let (Some(leader), Some(echo)) = (follower.leader, follower.unanswered) else { return };
-        if durable.current_term != self.hard_state.current_term {
+        if durable.current_term != self.hard_state.current_term && !mutant!(AckBeforeTermDurable) {
             return;
         }
         let match_index = follower.matched.min(vouched_for);

@@ -89,7 +89,10 @@ impl Raft {
     /// `[Raft Figure 2, Leaders]`: "If there exists an N such that N > commitIndex, a majority of matchIndex\[i\] ≥ N, and
     /// log\[N\].term == currentTerm: set commitIndex = N". The leader counts itself only as far as its disk is.
     pub(super) fn advance_commit(&mut self) {
-        let durable_last = self.writes.durable_last();
+        let durable_last = match mutant!(CommitOwnBeforeDurable) {
+            true => self.terms.last().index,
+            false => self.writes.durable_last(),
+        };
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(configuration) = self.configurations.latest() else { return };
         let match_of = |voter: NodeId| match leader.progress.get(&voter) {
@@ -98,9 +101,11 @@ impl Raft {
             None => LogIndex::ZERO,
         };
         let reached = configuration.quorum().reached(match_of);
-        if reached > self.commit_index && reached >= leader.term_start {
+        if reached > self.commit_index && (reached >= leader.term_start || mutant!(CommitEarlierTerm)) {
             let before = std::mem::replace(&mut self.commit_index, reached);
-            leader.uncommitted.committed(reached);
+            if !mutant!(AdmissionNeverFreed) {
+                leader.uncommitted.committed(reached);
+            }
             leader.reads.unpark(reached);
             if (before.next()..=reached).contains(&self.configurations.latest_index()) {
                 self.configuration_is_committed();
@@ -128,7 +133,7 @@ impl Raft {
                 progress.probe();
             }
         }
-        if self.has_lost_its_quorum() {
+        if self.has_lost_its_quorum() && !mutant!(QuorumNeverMissed) {
             // CheckQuorum: a leader that cannot hear a quorum could not commit, nor hear of its successor.
             // `[Ongaro §6.2]`
             return self.become_follower(self.hard_state.current_term, None);
@@ -180,6 +185,7 @@ impl Raft {
             progress.read_seq = progress.read_seq.max(read_seq);
         }
         if sent_at <= self.now {
+            let sent_at = if mutant!(LeaseFromReceipt) { self.now } else { sent_at };
             progress.answered_at = progress.answered_at.max(sent_at);
         }
     }

@@ -27,10 +27,11 @@ impl Raft {
         }
         let Some(latest) = self.configurations.latest() else { return Err(ProposeError::Unknown) };
         let index = self.configurations.latest_index();
-        if self.commit_index < leader.term_start {
+        if self.commit_index < leader.term_start && !mutant!(ChangeBeforeOwnCommit) {
             return Err(ProposeError::Change(ChangeError::TooEarly));
         }
-        if index > self.commit_index || latest.is_joint() {
+        let is_done = index <= self.commit_index || mutant!(ChangeDuringChange);
+        if !is_done || latest.is_joint() {
             return Err(ProposeError::Change(ChangeError::InProgress { index }));
         }
         let next = latest.changed(changes).map_err(ProposeError::Change)?;
@@ -87,6 +88,9 @@ impl Raft {
         if !agreed || self.commit_index < leader.term_start {
             return;
         }
+        if latest.is_joint() && mutant!(JointNeverLeft) {
+            return;
+        }
         if latest.is_joint() {
             let next = latest.left();
             self.append_configuration(next);
@@ -104,7 +108,7 @@ impl Raft {
         let mut caught_up = None;
         for (&id, progress) in &mut leader.progress {
             let Some(round) = &mut progress.catch_up else { continue };
-            if progress.match_index < round.target {
+            if progress.match_index < round.target || mutant!(LearnerNeverPromoted) {
                 continue;
             }
             if self.now <= round.began + self.options.election_timeout {

@@ -40,7 +40,7 @@ impl Raft {
         let holds_lease = proof == ReadProof::Lease && self.holds_lease();
         let Role::Leader(leader) = &mut self.role else { return };
         let waiting = leader.reads.len();
-        let own_term_committed = self.commit_index >= leader.term_start;
+        let own_term_committed = self.commit_index >= leader.term_start || mutant!(ReadBeforeOwnCommit);
         if own_term_committed && holds_lease {
             self.answer_read(reader, Ok(self.commit_index));
         } else if waiting >= MAX_WAITING_READS {
@@ -74,7 +74,10 @@ impl Raft {
             None if voter == self.id => own_round,
             None => 0,
         };
-        let round = configuration.quorum().reached(round_of);
+        let round = match mutant!(ReadWithoutQuorum) {
+            true => own_round,
+            false => configuration.quorum().reached(round_of),
+        };
         let confirmed: smallvec::SmallVec<[_; 8]> = leader.reads.confirm(round).collect();
         for (reader, index) in confirmed {
             self.answer_read(reader, Ok(index));

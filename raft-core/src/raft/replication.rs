@@ -85,6 +85,7 @@ impl Raft {
             blocks,
         };
         match &mut progress.state {
+            ProgressState::Probe { retry_at } if mutant!(ProbeNeverRepeated) => *retry_at = Some(Time::MAX),
             ProgressState::Probe { retry_at } => *retry_at = Some(self.now + self.options.election_timeout),
             ProgressState::Replicate(inflights) => {
                 let bytes = message.blocks.iter().map(Block::encoded_bytes).sum();
@@ -100,7 +101,7 @@ impl Raft {
         if response.term > self.hard_state.current_term {
             return self.become_follower(response.term, None);
         }
-        if response.term < self.hard_state.current_term {
+        if response.term < self.hard_state.current_term && !mutant!(StaleAnswerCounts) {
             return;
         }
         self.heard_from(from, response.read_seq, response.sent_at);
@@ -160,6 +161,9 @@ impl Raft {
             progress.lost_acknowledged |= matches!(progress.state, ProgressState::Probe { .. });
             return;
         }
+        if mutant!(HintRaisesMatch) {
+            progress.match_index = progress.match_index.max(hint.index);
+        }
         let hint = EntryId { index: hint.index.min(prev_index.prev()), ..hint };
         let meets = self.terms.last_not_after(hint);
         progress.probe();
@@ -200,7 +204,8 @@ impl Raft {
             *retry_at = now + election_timeout * 2;
         } else {
             progress.probe();
-            progress.state = ProgressState::Probe { retry_at: Some(now + election_timeout) };
+            let later = if mutant!(SnapshotNeverRepeated) { Time::MAX } else { now + election_timeout };
+            progress.state = ProgressState::Probe { retry_at: Some(later) };
         }
     }
 
@@ -256,6 +261,9 @@ impl Raft {
 
     /// Whether `blocks` are contiguous entries of this very log from `from` on. A read can race with a truncation.
     pub(super) fn are_own(&self, blocks: &[Block], from: LogIndex) -> bool {
+        if mutant!(ReadBackUnchecked) {
+            return !blocks.is_empty();
+        }
         let mut next = from;
         for block in blocks {
             if block.first_index() != next || !self.terms.matches(block) {

@@ -92,7 +92,9 @@ impl Raft {
 
     pub(super) fn publish_when_durable(&mut self) {
         match &self.installing {
-            Some(Installing::Received(info, term)) if self.durable().0.current_term >= *term => {
+            Some(Installing::Received(info, term))
+                if self.durable().0.current_term >= *term || mutant!(PublishBeforeTermDurable) =>
+            {
                 self.effects.push(Effect::PublishSnapshot(info.clone()));
                 self.installing = Some(Installing::Publishing);
             }
@@ -147,7 +149,9 @@ impl Raft {
         self.commit_index = meta.last.index;
         self.applying = Applying::new(meta.last.index);
         self.fetches.clear();
-        self.effects.push(Effect::Restore(meta.last));
+        if !mutant!(RestoreForgotten) {
+            self.effects.push(Effect::Restore(meta.last));
+        }
         self.snapshot = meta;
     }
 

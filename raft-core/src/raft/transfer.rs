@@ -61,7 +61,7 @@ impl Raft {
         let is_ready = leader.progress.get(&to).is_some_and(|progress| progress.match_index == last);
         if !*asked && is_ready {
             *asked = true;
-            leader.lease_is_off = true;
+            leader.lease_is_off = !mutant!(LeaseAfterTransfer);
             self.send(to, Message::TimeoutNow(TimeoutNow { term }));
         }
     }
@@ -99,7 +99,9 @@ impl Raft {
     fn must_leave(&self) -> bool {
         let agreed = self.configurations.latest_index() <= self.commit_index;
         let is_whole = self.damage.is_whole(self.terms.last());
-        self.disk_is_stuck() || !is_whole || (agreed && !self.is_voter())
+        let is_stuck = self.disk_is_stuck() && !mutant!(StuckDiskKept);
+        let is_removed = agreed && !self.is_voter() && !mutant!(RemovedLeaderStays);
+        is_stuck || !is_whole || is_removed
     }
 
     /// As a leader: to whom it is handing leadership over.

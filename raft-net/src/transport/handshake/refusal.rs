@@ -11,8 +11,8 @@ const LOST_FOLDER: &str = "put back exactly the folder as it last was, never an 
     votes and acknowledged entries. If there is none, the others go on without that node while they are a majority";
 
 /// What to do about a node that is no member.
-const NEW_MEMBER: &str = "to add a node under a new id takes membership changes, which are not there yet: until then, \
-    found a new cluster of the nodes you want from an export";
+const NEW_MEMBER: &str = "to admit it, change the members on the leader: add its id, and remove the id that it replaces, \
+    if any, in the same change";
 
 /// A refusal with the two sides it concerns. Both of them hold the same value, and trace it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -120,7 +120,10 @@ fn a_node_without_cluster_that_is_not_listed_is_a_stranger_and_told_who_holds_it
     let fresh = Local { name: "n3".into(), ..wiped };
     let hello = fresh.hello(Lane::Control, Some(id(HERE)));
     let refusal = Refusal::Stranger { cluster_id: CLUSTER, holder: None };
-    assert!(refusal.to_string().contains("correct its list of peers to join; to add a node"), "{refusal}");
+    assert!(
+        refusal.to_string().contains("correct its list of peers to join; to admit it, change the members"),
+        "{refusal}"
+    );
     assert_eq!(judge(Some(CLUSTER), 0xdead, &hello), Err(refusal));
 }
 
@@ -132,7 +135,7 @@ fn no_refusal_advises_what_is_not_there_or_loses_data() {
     {
         let text = refusal.to_string();
         assert!(!text.contains("kvctl") && !text.contains("estore the folder"), "{text}");
-        assert!(text.contains("membership changes, which are not there yet"), "{text}");
+        assert!(text.contains("change the members on the leader"), "{text}");
     }
 }
 
