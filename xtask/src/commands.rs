@@ -9,6 +9,7 @@ pub(crate) mod env;
 pub(crate) mod kill;
 pub(crate) mod lint;
 pub(crate) mod restart;
+pub(crate) mod sim;
 pub(crate) mod stop;
 pub(crate) mod test;
 pub(crate) mod tidy;

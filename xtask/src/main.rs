@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    bench, cluster_down, cluster_status, cluster_up, cont, env, kill, lint, restart, stop, test,
+    bench, cluster_down, cluster_status, cluster_up, cont, env, kill, lint, restart, sim, stop, test,
 };
 
 /// Builds, checks, measures and runs this workspace.
@@ -56,6 +56,8 @@ enum Command {
     Lint,
     /// Check the house rules that no other tool checks.
     Tidy(commands::tidy::Args),
+    /// Run the simulator: consensus under random faults, every rule checked at every step.
+    Sim(sim::Args),
     /// Measure puts and linearizable gets against the running local cluster.
     Bench(bench::Args),
 }
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Lint => lint::run(),
         Command::Tidy(args) => commands::tidy::run(&args),
+        Command::Sim(args) => sim::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     outcome.unwrap_or_else(|error| {

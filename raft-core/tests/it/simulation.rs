@@ -1,23 +1,74 @@
-//! Clusters under lost, repeated and reordered messages, partitions, crashes and unsynced writes, with every safety
-//! property checked after every event. Longer runs: `cargo xtask sim`.
+//! Clusters under lost, repeated and reordered messages, partitions, crashes, pauses, failing disks and changes of members,
+//! with every safety property checked after every step. More seeds: `cargo xtask sim`.
 
-use raft_core::testing::world::{Plan, run_seed};
+use std::process::Command;
 
-const SEEDS: std::ops::Range<u64> = 0..60;
+use raft_core::testing::replay::replay;
+use raft_core::testing::world::{Plan, World, run_seed};
+
+/// A few seconds in a debug build; the batch that every change must pass is larger and runs optimised.
+const SEEDS: std::ops::Range<u64> = 0..100;
+
+/// Set in the process that a test starts from itself: print the trace hash of this seed.
+const PRINT_TRACE_OF: &str = "SIMULATION_PRINT_TRACE_OF";
+
+fn short(seed: u64) -> Plan {
+    let mut plan = Plan::draw(seed);
+    plan.events /= 4;
+    plan
+}
 
 #[test]
 fn no_seed_violates_a_safety_property_and_every_cluster_recovers() {
+    let (mut elections, mut crashes, mut installs, mut reads, mut changes) = (0, 0, 0, 0, 0);
     for seed in SEEDS {
-        run_seed(seed, &Plan::draw(seed)).unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+        let report =
+            run_seed(seed, &short(seed)).unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+        elections += report.elections;
+        crashes += report.crashes;
+        installs += report.installs;
+        reads += report.reads;
+        changes += report.configurations;
     }
+    // A run in which nothing happened would prove nothing.
+    assert!(elections > 1_000 && crashes > 1_000, "{elections} elections, {crashes} crashes");
+    assert!(installs > 100 && reads > 5_000, "{installs} snapshots installed, {reads} reads");
+    assert!(changes > 100, "{changes} changes of members");
 }
 
 #[test]
 fn a_seed_is_a_run() {
-    for seed in 1_000..1_005 {
-        let [first, second] = [(), ()].map(|()| run_seed(seed, &Plan::draw(seed)).unwrap());
+    for seed in 1_000..1_010 {
+        let [first, second] = [(), ()].map(|()| run_seed(seed, &short(seed)).unwrap());
         assert_eq!(first, second);
-        let other = run_seed(seed + 1, &Plan::draw(seed + 1)).unwrap();
+        let other = run_seed(seed + 1, &short(seed + 1)).unwrap();
         assert_ne!(first.trace_hash, other.trace_hash);
+    }
+}
+
+#[test]
+fn a_seed_is_the_same_run_in_another_process() {
+    const SEED: u64 = 1_017;
+    let trace = run_seed(SEED, &short(SEED)).unwrap().trace_hash;
+    if std::env::var(PRINT_TRACE_OF).is_ok_and(|seed| seed == SEED.to_string()) {
+        println!("trace={trace}");
+        return;
+    }
+    let name = "simulation::a_seed_is_the_same_run_in_another_process";
+    let mut again = Command::new(std::env::current_exe().unwrap());
+    again.args([name, "--exact", "--nocapture"]).env(PRINT_TRACE_OF, SEED.to_string());
+    let output = String::from_utf8(again.output().unwrap().stdout).unwrap();
+    assert!(output.contains(&format!("trace={trace}")), "{output}");
+}
+
+#[test]
+fn a_recorded_run_replays_step_by_step() {
+    for seed in 1_020..1_024 {
+        let (plan, mut steps) = (short(seed), Vec::new());
+        World::run_recorded(seed, &plan, &mut steps).unwrap();
+        let (violation, happened) = replay(&plan.setup, &steps);
+        assert_eq!(violation, None);
+        let skipped = happened.iter().filter(|happened| !**happened).count();
+        assert!(skipped * 3 < steps.len(), "{skipped} of {} skipped", steps.len());
     }
 }

@@ -83,6 +83,7 @@ impl Client {
             }
             Answer::Elsewhere(Some(leader)) => self.target = place_of(leader),
             Answer::Elsewhere(None) | Answer::Unknown => self.look_elsewhere(nodes),
+            Answer::Refused if self.dice.chance(500) => self.look_elsewhere(nodes),
             Answer::Refused => {}
         }
         Next::Retry
