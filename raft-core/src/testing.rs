@@ -1,4 +1,5 @@
 //! A simulated world, invariant checkers and conformance suites.
+pub mod chart;
 pub mod cluster;
 pub mod draw;
 pub mod hash;

@@ -12,9 +12,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use raft_core::testing::chart::draw;
 use raft_core::testing::cluster::Violation;
 use raft_core::testing::shrink::{Shrunk, shrink};
-use raft_core::testing::world::{Report, World, run_seed};
+use raft_core::testing::world::{Plan, Report, Step, World, run_seed};
 
 use args::{Args, Mode};
 
@@ -162,8 +163,23 @@ fn run_one(args: &Args, seed: u64) -> bool {
         }
         Err(violation) => {
             println!("seed {seed}: {}: {violation}\n  {}", violation.name(), args.replay_command(seed));
+            let mut steps = Vec::new();
+            if args.chart.is_some() && World::run_recorded(seed, &args.plan(seed), &mut steps).is_err() {
+                chart(args, seed, &args.plan(seed), &steps, &violation);
+            }
             false
         }
+    }
+}
+
+/// Draws a failing run, if that is wanted.
+fn chart(args: &Args, seed: u64, plan: &Plan, steps: &[Step], violation: &Violation) {
+    let Some(path) = &args.chart else { return };
+    let title = format!("Simulation of seed {seed}: {}", violation.name());
+    let page = draw(&title, &plan.setup, steps, Some(violation));
+    match std::fs::write(path, page) {
+        Ok(()) => println!("drawn in {}", path.display()),
+        Err(error) => eprintln!("{}: {error}", path.display()),
     }
 }
 
@@ -185,6 +201,7 @@ fn shorten(args: &Args, seed: u64) -> bool {
         println!("{:>14} ns  {}", step.at.as_nanos(), step.action);
     }
     println!("{}: {violation}", violation.name());
+    chart(args, seed, &plan, &steps, &violation);
     let seconds = began.elapsed().as_secs_f64();
     println!("{} of {before} actions, {replays} replays, {seconds:.1} s", steps.len());
     false

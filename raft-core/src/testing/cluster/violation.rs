@@ -223,6 +223,46 @@ impl Violation {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 
+    /// What was promised, for somebody who sees it broken.
+    #[must_use]
+    pub const fn promise(&self) -> &'static str {
+        match self {
+            Self::TwoLeaders { .. } => {
+                "A term has one leader at most: each needs the votes of a majority. [Raft §5.2]"
+            }
+            Self::TwoVotes { .. } | Self::TermFell { .. } => {
+                "A node never goes back to an earlier term and votes once in each, whatever crashes in between: term and \
+                 vote are durable before anybody hears of them. [Raft Figure 2]"
+            }
+            Self::LogsDiffer { .. } => {
+                "Two entries of equal index and term are equal, and so is everything before them. [Raft §5.3]"
+            }
+            Self::LeaderTruncates { .. } => "A leader only appends to its log. [Raft Figure 3]",
+            Self::LogNotWritten { .. } => "What a node has in its log it has handed to its disk.",
+            Self::CommittedEntryMissing { .. } => {
+                "A committed entry is in the log of every later leader, and never changes. [Raft §5.4]"
+            }
+            Self::CommittedTooEarly { .. } => {
+                "An entry is committed only once a majority would still have it after a power cut. [Raft §5.3]"
+            }
+            Self::CommitFell { .. } => "What is known to be committed stays so.",
+            Self::NotDurable { .. } => {
+                "Nothing leaves a node that a power cut at that moment would make untrue. [Raft Figure 2]"
+            }
+            Self::ClientMisled { .. } => {
+                "What clients are told is true, and a read sees all that was committed before it."
+            }
+            Self::SnapshotsDiffer { .. } => "Equal entries lead to equal states.",
+            Self::MembersApart { .. } => {
+                "Members change one configuration at a time, and each decides only together with the one before. [Raft §6]"
+            }
+            Self::Halted { .. } => "A node stops only if its disk fails.",
+            Self::CannotStart { .. } => "What a power cut leaves can be started from.",
+            Self::Panicked { .. } => "No input makes the code find its own state wrong.",
+            Self::NotRecovered { .. } => "A quorum that is healed serves again within a bound.",
+        }
+    }
+
     /// The variant's name.
     #[must_use]
     pub const fn name(&self) -> &'static str {
