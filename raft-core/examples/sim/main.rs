@@ -13,14 +13,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use raft_core::testing::chart::draw;
-use raft_core::testing::cluster::Violation;
-use raft_core::testing::shrink::{Shrunk, shrink};
-use raft_core::testing::world::{Plan, Report, Step, World, run_seed};
+use raft_core::testing::cluster::{Setup, Violation};
+use raft_core::testing::shrink::{Shrunk, search, shrink};
+use raft_core::testing::world::{Report, Step, World, run_seed};
 
 use args::{Args, Mode};
 
 /// Steps that a shrinker may replay: some tens of seconds.
-const SHRINK_BUDGET: u64 = 20_000_000;
+const SHRINK_BUDGET: u64 = 10_000_000;
+
+/// A run of so many actions is short enough.
+const SHORT: usize = 40;
+
+/// Short random runs to try instead.
+const SEARCH_ATTEMPTS: u64 = 100_000;
 
 fn main() -> ExitCode {
     let Some(args) = Args::parse(std::env::args().skip(1)) else {
@@ -165,7 +171,7 @@ fn run_one(args: &Args, seed: u64) -> bool {
             println!("seed {seed}: {}: {violation}\n  {}", violation.name(), args.replay_command(seed));
             let mut steps = Vec::new();
             if args.chart.is_some() && World::run_recorded(seed, &args.plan(seed), &mut steps).is_err() {
-                chart(args, seed, &args.plan(seed), &steps, &violation);
+                chart(args, seed, &args.plan(seed).setup, &steps, &violation);
             }
             false
         }
@@ -173,10 +179,10 @@ fn run_one(args: &Args, seed: u64) -> bool {
 }
 
 /// Draws a failing run, if that is wanted.
-fn chart(args: &Args, seed: u64, plan: &Plan, steps: &[Step], violation: &Violation) {
+fn chart(args: &Args, seed: u64, setup: &Setup, steps: &[Step], violation: &Violation) {
     let Some(path) = &args.chart else { return };
     let title = format!("Simulation of seed {seed}: {}", violation.name());
-    let page = draw(&title, &plan.setup, steps, Some(violation));
+    let page = draw(&title, setup, steps, Some(violation));
     match std::fs::write(path, page) {
         Ok(()) => println!("drawn in {}", path.display()),
         Err(error) => eprintln!("{}: {error}", path.display()),
@@ -192,8 +198,17 @@ fn shorten(args: &Args, seed: u64) -> bool {
     };
     println!("seed {seed}: {}: {violation}", violation.name());
     let before = steps.len();
-    let Some(Shrunk { steps, violation, replays }) = shrink(&plan.setup, steps, &violation, SHRINK_BUDGET)
-    else {
+    let mut shrunk = shrink(&plan.setup, steps, &violation, SHRINK_BUDGET);
+    if shrunk.as_ref().is_none_or(|shrunk| shrunk.steps.len() > SHORT) {
+        let other = search(seed, &violation, SHORT, SEARCH_ATTEMPTS);
+        let length =
+            |shrunk: &Option<Shrunk>| shrunk.as_ref().map_or(usize::MAX, |shrunk| shrunk.steps.len());
+        if length(&other) < length(&shrunk) {
+            println!("  a short random run leads to the same violation sooner:");
+            shrunk = other;
+        }
+    }
+    let Some(Shrunk { setup, steps, violation, replays }) = shrunk else {
         println!("  not to be made short: it shows only in the whole run");
         return false;
     };
@@ -201,7 +216,7 @@ fn shorten(args: &Args, seed: u64) -> bool {
         println!("{:>14} ns  {}", step.at.as_nanos(), step.action);
     }
     println!("{}: {violation}", violation.name());
-    chart(args, seed, &plan, &steps, &violation);
+    chart(args, seed, &setup, &steps, &violation);
     let seconds = began.elapsed().as_secs_f64();
     println!("{} of {before} actions, {replays} replays, {seconds:.1} s", steps.len());
     false

@@ -2,14 +2,19 @@
 //!
 //! First whole kinds of action go, and all that happens to one node; then ever smaller parts of the list (delta
 //! debugging), until no single action can be spared. What a replay skips is dropped, and all that follows the violation.
+//! If that leaves a long run, very short random ones are tried instead: many a failure that took thousands of steps to come
+//! about can be had in a hundred.
 
 use super::cluster::{Action, MessageKind, Setup, TransferStep, Violation};
+use super::draw::draw;
 use super::replay::replay;
-use super::world::Step;
+use super::world::{Plan, Step, World};
 
 /// A short failing run.
 #[derive(Clone, Debug)]
 pub struct Shrunk {
+    /// The cluster.
+    pub setup: Setup,
     /// Its actions.
     pub steps: Vec<Step>,
     /// What they lead to.
@@ -46,9 +51,41 @@ pub fn shrink(setup: &Setup, steps: Vec<Step>, violation: &Violation, budget: u6
             break;
         }
     }
-    let Shrinker { steps, violation, replays, .. } = shrinker;
-    Some(Shrunk { steps, violation, replays })
+    let Shrinker { setup, steps, violation, replays, .. } = shrinker;
+    Some(Shrunk { setup: setup.clone(), steps, violation, replays })
 }
+
+/// Looks for a run with at most `wanted` actions that leads to a violation like `violation`, among `attempts` very short
+/// random runs. The shortest one found.
+#[must_use]
+pub fn search(seed: u64, violation: &Violation, wanted: usize, attempts: u64) -> Option<Shrunk> {
+    let mut shortest: Option<Shrunk> = None;
+    let mut steps = Vec::new();
+    for attempt in 0..attempts {
+        let seed = draw(seed, STREAM, attempt);
+        let plan = Plan::draw(seed).tiny(60 + attempt % 8 * 40);
+        steps.clear();
+        let Err(found) = World::run_faults_recorded(seed, &plan, &mut steps) else { continue };
+        if !found.is_like(violation) {
+            continue;
+        }
+        let shrunk = shrink(&plan.setup, std::mem::take(&mut steps), &found, SEARCH_BUDGET);
+        let length =
+            |shrunk: &Option<Shrunk>| shrunk.as_ref().map_or(usize::MAX, |shrunk| shrunk.steps.len());
+        if length(&shrunk) < length(&shortest) {
+            shortest = shrunk;
+        }
+        if length(&shortest) <= wanted {
+            break;
+        }
+    }
+    shortest
+}
+
+/// Steps replayed for each short run that fails.
+const SEARCH_BUDGET: u64 = 400_000;
+
+const STREAM: u64 = 4;
 
 impl Shrinker<'_> {
     /// Takes `steps` if they lead to the same kind of violation: those that happen, up to it.

@@ -170,6 +170,18 @@ impl World {
         outcome
     }
 
+    /// As [`run_recorded`](Self::run_recorded), but only as long as there are faults.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_faults_recorded(seed: u64, plan: &Plan, steps: &mut Vec<Step>) -> Result<(), Violation> {
+        let mut world = Self::new(seed, plan.clone())?;
+        world.recording = Some(std::mem::take(steps));
+        let outcome = guarded(|| world.run_faults());
+        *steps = world.recording.take().unwrap_or_default();
+        outcome
+    }
+
     /// The plan.
     #[must_use]
     pub const fn plan(&self) -> &Plan {

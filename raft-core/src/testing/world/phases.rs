@@ -33,10 +33,7 @@ impl World {
     /// # Errors
     /// The first [`Violation`].
     pub fn run(&mut self) -> Result<Report, Violation> {
-        let end = Time::ZERO + self.plan.election_timeout() * LONGEST;
-        while self.cluster.tally().events < self.plan.events && self.now < end {
-            self.next()?;
-        }
+        self.run_faults()?;
         let core = self.heal_quorum()?;
         let recovered_in = self.await_service(&core)?;
         self.heal_all()?;
@@ -56,6 +53,15 @@ impl World {
             recovered_in,
             trace_hash: self.cluster.trace_hash(),
         })
+    }
+
+    /// The first phase alone.
+    pub(super) fn run_faults(&mut self) -> Result<(), Violation> {
+        let end = Time::ZERO + self.plan.election_timeout() * LONGEST;
+        while self.cluster.tally().events < self.plan.events && self.now < end {
+            self.next()?;
+        }
+        Ok(())
     }
 
     /// Lets the next thing happen.

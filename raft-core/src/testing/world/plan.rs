@@ -121,6 +121,28 @@ impl Plan {
         self
     }
 
+    /// The same so short, with so much going wrong in it, that hardly anything in a failing run is beside the point.
+    #[must_use]
+    pub fn tiny(mut self, events: u64) -> Self {
+        let timeout = self.election_timeout();
+        self = self.small();
+        self.events = events;
+        let roomy = Options::default();
+        let options = &mut self.setup.options;
+        options.heartbeat_interval = timeout / 2;
+        options.max_message_bytes = roomy.max_message_bytes;
+        options.max_inflight_messages = roomy.max_inflight_messages;
+        options.max_inflight_bytes = roomy.max_inflight_bytes;
+        options.max_uncommitted_bytes = roomy.max_uncommitted_bytes;
+        options.cache_bytes = options.cache_bytes.max(600);
+        self.clients.count = self.clients.count.min(2);
+        self.clients.think = Range { min: timeout / 100, max: timeout };
+        for fault in &mut self.faults {
+            (fault.every.min, fault.every.max) = (fault.every.min / 8, fault.every.max / 4);
+        }
+        self
+    }
+
     /// The span that everything else derives from.
     #[must_use]
     pub const fn election_timeout(&self) -> Duration {
