@@ -37,6 +37,12 @@ impl Configurations {
         before.filter(|_| self.latest_index() > commit_index).filter(leaves).or(Some(latest))
     }
 
+    /// The one that comes back if the one in force, which is not committed, is not agreed on.
+    pub(crate) fn before_uncommitted(&self, commit_index: LogIndex) -> Option<&Arc<Configuration>> {
+        let before = self.0.len().checked_sub(2).and_then(|at| self.0[at].1.as_ref());
+        before.filter(|_| self.latest_index() > commit_index)
+    }
+
     /// The one in force at `index`, and the index that set it.
     pub(crate) fn at(&self, index: LogIndex) -> (LogIndex, Option<Arc<Configuration>>) {
         let after = self.0.partition_point(|(set_at, _)| *set_at <= index);

@@ -44,6 +44,11 @@ impl Damage {
         }
     }
 
+    /// The last damaged entry at or before `index`.
+    pub(crate) fn last_hole_through(&self, index: LogIndex) -> Option<LogIndex> {
+        self.holes.range(..=index).next_back().copied()
+    }
+
     /// A read found an entry damaged.
     pub(crate) fn found(&mut self, index: LogIndex) {
         self.holes.insert(index);
@@ -53,7 +58,8 @@ impl Damage {
     pub(crate) fn fill(&mut self, block: &Block, id: WriteId) -> Vec<Block> {
         let mut fills = Vec::new();
         let mut from = block.first_index();
-        while let Some(&first) = self.holes.range(from..=block.last_index()).next() {
+        let hole_from = |holes: &BTreeSet<LogIndex>, from| holes.range(from..).next().copied();
+        while let Some(first) = hole_from(&self.holes, from).filter(|hole| *hole <= block.last_index()) {
             let adjacent = self.holes.range(first..=block.last_index()).zip(first.0..);
             let last = adjacent.take_while(|(hole, index)| hole.0 == *index).last();
             let last = last.map_or(first, |(hole, _)| *hole);

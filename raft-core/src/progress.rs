@@ -71,6 +71,11 @@ impl Progress {
         }
     }
 
+    /// Whether everything that was sent is acknowledged.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(&self.state, ProgressState::Replicate(inflights) if inflights.sent.is_empty())
+    }
+
     /// Starts over from what is known to match.
     pub(crate) fn probe(&mut self) {
         self.next_index = self.match_index.next();

@@ -147,6 +147,9 @@ impl Raft {
             halted: false,
             options,
         };
+        if raft.damage.last_hole_through(raft.snapshot.last.index).is_some() {
+            raft.compact();
+        }
         if !raft.is_lone_voter() {
             raft.reset_election_deadline();
         } else if !raft.damage.is_whole(raft.terms.last()) {

@@ -1,6 +1,10 @@
 //! A simulated world, invariant checkers and conformance suites.
+pub mod cluster;
 pub mod draw;
+pub mod hash;
 pub mod log_store_suite;
+pub mod replay;
+pub mod shrink;
 pub mod sim_fs;
 pub mod sim_log;
 pub mod sim_snapshots;

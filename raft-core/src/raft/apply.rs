@@ -87,10 +87,12 @@ impl Raft {
 
     /// What others have can be mended; a node that has nobody to ask stops.
     pub(super) fn on_unreadable(&mut self, from: LogIndex, reason: ReadFailure) {
-        let others = self.configuration().is_some_and(|configuration| configuration.members().len() > 1);
+        let is_other = |member: &crate::configuration::Member| member.id != self.id;
+        let others = self.configuration().is_some_and(|members| members.members().iter().any(is_other));
         match reason {
             ReadFailure::Damaged { index, reason } if others => {
                 self.damage.found(index);
+                self.compact();
                 self.effects.push(Effect::LogDamaged { index, reason });
                 // A follower's next word to its leader is about this.
                 self.report_hole();

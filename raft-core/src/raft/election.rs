@@ -26,9 +26,12 @@ impl Raft {
         }
     }
 
-    /// Whoever could not serve as a leader does not become one.
+    /// Whoever could not serve as a leader does not become one. Who is to leave still may campaign until that is agreed on:
+    /// nobody else may have the entry that says so. `[Ongaro §4.2.2]`
     pub(super) fn may_campaign(&self) -> bool {
-        self.is_voter()
+        let before = self.configurations.before_uncommitted(self.commit_index);
+        let is_still_needed = before.is_some_and(|members| members.quorum().contains(self.id));
+        (self.is_voter() || is_still_needed)
             && !self.disk_is_stuck()
             && (self.damage.is_whole(self.terms.last()) || mutant!(CampaignWithHole))
     }

@@ -128,7 +128,17 @@ impl Raft {
                 self.commit_index = self.commit_index.max(leader_commit.min(self.terms.last().index));
             }
             self.commit_as_told(leader_commit);
+            self.tell_if_behind(leader_commit);
             self.answer_heartbeat(from, Echo { read_seq, sent_at });
+        }
+    }
+
+    /// Since it started again in this term this node cannot know how far the logs match: its leader has to show it.
+    fn tell_if_behind(&mut self, leader_commit: LogIndex) {
+        if let Role::Follower(follower) = &mut self.role
+            && follower.matched < leader_commit
+        {
+            follower.unanswered.get_or_insert(Echo::NONE);
         }
     }
 

@@ -133,7 +133,12 @@ impl Raft {
         let Role::Leader(leader) = &mut self.role else { return };
         // Nobody can match what this leader does not have.
         if let Some(progress) = leader.progress.get_mut(&from).filter(|_| match_index <= last) {
+            // Nothing is on its way, and it claims less than it has acknowledged: it has forgotten how far the logs match.
+            let forgot = match_index < progress.match_index && progress.is_idle();
             progress.matched(match_index);
+            if forgot {
+                progress.probe();
+            }
         }
     }
 
@@ -159,9 +164,10 @@ impl Raft {
         if mutant!(HintRaisesMatch) {
             progress.match_index = progress.match_index.max(hint.index);
         }
-        let meets = self.terms.last_not_after(EntryId { index: hint.index.min(prev_index.prev()), ..hint });
+        let hint = EntryId { index: hint.index.min(prev_index.prev()), ..hint };
+        let meets = self.terms.last_not_after(hint);
         progress.probe();
-        // The base may lie behind what the follower could match: then it needs a snapshot.
+        // The base may lie behind what the follower could match, or be what it refused: then it needs a snapshot.
         let behind_base = hint.index < self.terms.base().index;
         let next = if behind_base { self.terms.base().index } else { meets.index.next() };
         progress.next_index = next.max(progress.match_index.next());

@@ -37,13 +37,16 @@ impl Raft {
         }
     }
 
-    fn compact(&mut self) {
+    pub(super) fn compact(&mut self) {
         let covered = self.snapshot.last.index;
         let unneeded = LogIndex(covered.0.saturating_sub(self.options.retained_entries));
+        // A damaged entry that the snapshot covers is of no use to anybody, nor is what lies before it.
+        let unneeded = self.damage.last_hole_through(covered).map_or(unneeded, |hole| unneeded.max(hole));
         // A received snapshot can be ahead of applying: what was not handed out yet may have to be read back.
         let through = unneeded.min(self.applying.handed_out());
         if through > self.terms.base().index {
             self.terms.compact(through);
+            self.damage.covered(through);
             self.damage.covered(through);
             self.effects.push(Effect::Compact { through });
         }

@@ -4,6 +4,8 @@
 //! So a fault can be taken out of a failing run without shifting every later choice, which is what makes runs
 //! shrink.
 
+use std::time::Duration;
+
 use crate::rng::Rng;
 
 /// Draw number `counter` of `stream` under `seed`.
@@ -17,6 +19,69 @@ pub const fn draw(seed: u64, stream: u64, counter: u64) -> u64 {
 #[must_use]
 pub const fn draw_below(seed: u64, stream: u64, counter: u64, bound: u64) -> u64 {
     ((draw(seed, stream, counter) as u128 * bound as u128) >> 64) as u64
+}
+
+/// The draws of one stream, in order.
+#[derive(Clone, Debug)]
+pub struct Dice {
+    seed: u64,
+    stream: u64,
+    counter: u64,
+}
+
+impl Dice {
+    /// Stream `stream` under `seed`, from its first draw on.
+    #[must_use]
+    pub const fn new(seed: u64, stream: u64) -> Self {
+        Self { seed, stream, counter: 0 }
+    }
+
+    /// The next 64 bits.
+    pub const fn next_u64(&mut self) -> u64 {
+        self.counter += 1;
+        draw(self.seed, self.stream, self.counter)
+    }
+
+    /// A number in `0..bound`; zero when `bound` is zero.
+    pub const fn below(&mut self, bound: u64) -> u64 {
+        ((self.next_u64() as u128 * bound as u128) >> 64) as u64
+    }
+
+    /// A place in a list of `count`.
+    pub const fn place(&mut self, count: usize) -> usize {
+        self.below(count as u64) as usize
+    }
+
+    /// True `permille` times out of a thousand.
+    pub const fn chance(&mut self, permille: u64) -> bool {
+        self.below(1000) < permille
+    }
+
+    /// One of `choices`.
+    ///
+    /// # Panics
+    /// If there are none.
+    pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.place(choices.len())]
+    }
+
+    /// A duration between `min` and `max` (inclusive), every order of magnitude as likely as every other.
+    pub fn span(&mut self, min: Duration, max: Duration) -> Duration {
+        let (min, max) = (nanos(min).max(1), nanos(max).max(1));
+        let octaves = u64::from((max / min).max(1).ilog2()) + 1;
+        let floor = min << self.below(octaves);
+        let ceiling = floor.saturating_mul(2).min(max);
+        Duration::from_nanos(floor + self.below(ceiling.saturating_sub(floor) + 1))
+    }
+
+    /// A duration between `min` and `max` (inclusive), drawn evenly.
+    pub fn between(&mut self, min: Duration, max: Duration) -> Duration {
+        min + Duration::from_nanos(self.below(nanos(max.saturating_sub(min)) + 1))
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

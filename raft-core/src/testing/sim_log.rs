@@ -32,6 +32,8 @@ struct State {
     reads: VecDeque<ReadRequest>,
     /// Nothing becomes durable any more, and nothing more is queued.
     poisoned: bool,
+    /// Nothing becomes durable for now.
+    full: bool,
     sink: Sink<LogEvent>,
 }
 
@@ -64,7 +66,7 @@ impl SimLog {
     pub fn open(image: LogImage, sink: Sink<LogEvent>) -> (Self, Recovered) {
         let recovered = image.recovered();
         let (writes, reads) = (VecDeque::new(), VecDeque::new());
-        let state = State { durable: image, writes, reads, poisoned: false, sink };
+        let state = State { durable: image, writes, reads, poisoned: false, full: false, sink };
         (Self { state: Arc::new(Mutex::new(state)) }, recovered)
     }
 
@@ -89,7 +91,7 @@ impl SimLog {
     /// Returns the newest of them.
     pub fn complete_writes(&self, count: usize) -> Option<WriteId> {
         let mut state = self.state();
-        let count = if state.poisoned { 0 } else { count.min(state.writes.len()) };
+        let count = if state.poisoned || state.full { 0 } else { count.min(state.writes.len()) };
         let done: Vec<_> = state.writes.drain(..count).collect();
         done.iter().for_each(|write| state.durable.apply(write));
         let newest = done.last()?.id;
@@ -126,6 +128,16 @@ impl SimLog {
         }
     }
 
+    /// Lets the disk be full, or not any more; says so at each change.
+    pub fn set_full(&self, full: bool) {
+        let mut state = self.state();
+        if std::mem::replace(&mut state.full, full) != full {
+            let sink = state.sink.clone();
+            drop(state);
+            sink(LogEvent::Full(full));
+        }
+    }
+
     /// What a crash leaves that spares `survivors` of the queue. This store is dead from now on.
     #[must_use]
     pub fn crash(&self, survivors: Survivors) -> LogImage {
@@ -139,6 +151,13 @@ impl SimLog {
             image.apply_part(&next, survivors.part);
         }
         image
+    }
+
+    /// Looks at the writes that were submitted after write `after` and are not durable yet, oldest first.
+    pub fn with_submitted_after(&self, after: WriteId, look: impl FnMut(&Write)) {
+        let state = self.state();
+        let newest = state.writes.iter().rev().take_while(|write| write.id > after).count();
+        state.writes.range(state.writes.len() - newest..).for_each(look);
     }
 
     /// Looks at what is durable.

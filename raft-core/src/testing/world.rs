@@ -1,38 +1,43 @@
-//! A simulated cluster: production's [`Raft`](crate::Raft) and [`Driver`] over simulated networks, disks and clocks.
+//! A random run of a simulated [`Cluster`]: what happens next, and when, is drawn from a seed.
 //!
 //! Event-driven: a heap of things that will happen, ordered by simulated time. Everything that could go either way is a
-//! draw by counter from the seed (see [`super::draw`]), so a seed is a run. After every event the [`Checker`] compares
-//! what the nodes say, and what their disks hold, with what the protocol promises; a [`Violation`] ends the run.
+//! draw by counter from the seed (see [`super::draw`]), so a seed is a run. Three phases: faults; then a random quorum is
+//! healed while all others stay broken, and must serve again within a bound; then everything is healed, and all nodes
+//! must come to the same state.
 
-mod checker;
-mod machine;
+mod clients;
+mod nemesis;
 mod network;
-mod node;
+mod operator;
+mod phases;
 mod plan;
+mod queue;
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
 
-pub use checker::{Checker, Violation};
-pub use machine::SimMachine;
-pub use network::SimTransport;
-pub use plan::{Plan, Range};
+pub use nemesis::{Fault, FaultPlan};
+pub(super) use phases::guarded;
+pub use phases::run_seed;
+pub use plan::{ClientsPlan, DiskPlan, NetworkPlan, Plan, Range};
 
-use crate::configuration::{Configuration, Member, MemberRole};
-use crate::driver::{Driver, Event, Outcome};
 use crate::input::Ticket;
-use crate::message::{Message, ReadProof};
-use crate::raft::RoleName;
-use crate::snapshot::{ChunkSource, SnapshotOffer};
-use crate::testing::draw::draw;
+use crate::testing::cluster::{
+    Action, Cluster, Delivery, Ended, MessageKind, Sent, TransferPhase, TransferStep, Violation, content,
+};
+use crate::testing::draw::Dice;
 use crate::time::Time;
-use crate::transport::{TransferId, TransportEvent};
-use crate::types::NodeId;
-use network::Outgoing;
-use node::SimNode;
+use clients::{Client, Next, Request};
+use network::{Fate, MAX_NODES, Network};
+use queue::{Happening, Parcel, Parcels, Queue};
 
-/// The driver that is simulated.
-pub type SimDriver = Driver<super::SimLog, SimTransport, super::SimSnapshots, SimMachine>;
+/// An action and when it happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// True time.
+    pub at: Time,
+    /// What.
+    pub action: Action,
+}
 
 /// What a run amounted to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,502 +54,461 @@ pub struct Report {
     pub acknowledged: u64,
     /// Linearizable reads confirmed.
     pub reads: u64,
+    /// Changes of the members agreed on.
+    pub configurations: u64,
     /// Snapshots that a follower took over from a leader.
     pub installs: u64,
+    /// Nodes, those that joined later included.
+    pub nodes: u64,
+    /// Simulated time.
+    pub simulated: Duration,
+    /// Time until the healed quorum served, in thousandths of an election timeout.
+    pub recovered_in: u64,
     /// Hash over everything that happened: equal for equal seeds and programs.
     pub trace_hash: u64,
 }
+
+/// What the world remembers of a node.
+struct Desk {
+    dice: Dice,
+    incarnation: u32,
+    timer: Option<Time>,
+    syncing: bool,
+    reading: bool,
+    snapshotting: bool,
+    restoring: bool,
+    restarting: bool,
+    stalled_until: Time,
+    full: bool,
+    /// It is to stay down.
+    abandoned: bool,
+}
+
+const DESK_STREAM: u64 = 3 << 32;
+const WORLD_STREAM: u64 = 2;
 
 /// See the module.
 pub struct World {
     seed: u64,
     plan: Plan,
+    cluster: Cluster,
     now: Time,
-    queue: BinaryHeap<Reverse<Scheduled>>,
-    scheduled: u64,
-    draws: [u64; STREAMS],
-    nodes: Vec<SimNode>,
-    checker: Checker,
-    transfers: BTreeMap<TransferId, Transfer>,
-    last_ticket: u64,
-    /// The node that is cut off from all others, if one is.
-    isolated: Option<usize>,
-    faults: bool,
-    report: Report,
-}
-
-/// One stream of draws per thing that can vary.
-#[derive(Clone, Copy)]
-enum Stream {
-    Network,
-    Disk,
-    Client,
-    Crash,
-    Seeds,
-}
-
-const STREAMS: usize = 5;
-
-struct Transfer {
-    from: usize,
-    to: usize,
-    offer: SnapshotOffer,
-    source: Box<dyn ChunkSource>,
-}
-
-/// Something that will happen; ordered by time, then by when it was scheduled.
-struct Scheduled {
-    at: Time,
-    number: u64,
-    what: Happening,
-}
-
-/// Events for a node carry its incarnation: what was on its way to a crashed one is void.
-enum Happening {
-    Deliver { to: usize, from: NodeId, message: Message },
-    Offer { transfer: TransferId },
-    Timer { node: usize, incarnation: u64 },
-    Disk { node: usize, incarnation: u64, writes: usize },
-    Snapshots { node: usize, incarnation: u64 },
-    Propose,
-    Read,
-    Crash,
-    Restart { node: usize },
-    Isolate,
-    Reconnect,
-}
-
-impl PartialEq for Scheduled {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
-}
-
-impl Eq for Scheduled {}
-
-impl PartialOrd for Scheduled {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Scheduled {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.number).cmp(&(other.at, other.number))
-    }
+    queue: Queue,
+    parcels: Parcels,
+    network: Network,
+    clients: Vec<Client>,
+    /// Which client waits for a ticket.
+    tickets: Vec<u16>,
+    desks: Vec<Desk>,
+    dice: Dice,
+    partitions: u32,
+    calm_until: Time,
+    /// No client begins anything new.
+    closing: bool,
+    sent: Vec<Sent>,
+    ended: Vec<Ended>,
+    recording: Option<Vec<Step>>,
 }
 
 impl World {
-    /// A cluster of `plan.nodes` fresh nodes, the first of which founds it.
-    #[must_use]
-    pub fn new(seed: u64, plan: Plan) -> Self {
+    /// The run of `seed` under `plan`, about to begin.
+    ///
+    /// # Errors
+    /// A [`Violation`] of the very first state.
+    pub fn new(seed: u64, plan: Plan) -> Result<Self, Violation> {
+        let cluster = Cluster::new(plan.setup.clone())?;
+        let count = cluster.node_count();
+        let desk = |node: usize| Desk::new(Dice::new(seed, DESK_STREAM + node as u64));
         let mut world = Self {
             seed,
             now: Time::ZERO,
-            queue: BinaryHeap::new(),
-            scheduled: 0,
-            draws: [0; STREAMS],
-            nodes: Vec::new(),
-            checker: Checker::new(plan.nodes),
-            transfers: BTreeMap::new(),
-            last_ticket: 0,
-            isolated: None,
-            faults: true,
-            report: Report::default(),
+            queue: Queue::default(),
+            parcels: Parcels::default(),
+            network: Network::new(seed, MAX_NODES),
+            clients: (1..=plan.clients.count).map(|number| Client::new(seed, number)).collect(),
+            tickets: Vec::new(),
+            desks: (0..count).map(desk).collect(),
+            dice: Dice::new(seed, WORLD_STREAM),
+            partitions: 0,
+            calm_until: Time::ZERO,
+            closing: false,
+            sent: Vec::new(),
+            ended: Vec::new(),
+            recording: None,
+            cluster,
             plan,
         };
-        for at in 0..world.plan.nodes {
-            world.nodes.push(SimNode::new(node_id(at)));
-            world.start(at);
-        }
-        let members = (0..world.plan.nodes).map(|at| Member {
-            id: node_id(at),
-            role: MemberRole::Voter,
-            newest_version: 1,
-            name: format!("n{at}"),
-            peer_address: String::new(),
-            client_address: String::new(),
-        });
-        let founder = Configuration::new(1, members.collect()).expect("distinct ids and names");
-        let now = world.now;
-        if let Some(driver) = world.nodes[0].driver_mut() {
-            driver.initialize(now, Ticket(0), founder);
-        }
-        world.schedule_in(world.plan.propose_every, Happening::Propose);
-        world.schedule_in(world.plan.read_every, Happening::Read);
-        world.schedule_in(world.plan.crash_every, Happening::Crash);
-        world.schedule_in(world.plan.isolate_every, Happening::Isolate);
-        world
+        world.begin();
+        Ok(world)
     }
 
-    /// Runs the plan: a time with faults, then a time without, at the end of which every node must have caught up.
+    fn begin(&mut self) {
+        (0..self.cluster.node_count()).for_each(|node| self.attend(node));
+        self.schedule_in(Duration::ZERO, Happening::Initialize);
+        for client in 0..self.plan.clients.count {
+            self.think(client);
+        }
+        for fault in 0..self.plan.faults.len() {
+            let every = self.plan.faults[fault].every;
+            let wait = self.dice.between(every.min, every.max);
+            self.schedule_in(wait, Happening::Onset { fault: fault as u8 });
+        }
+    }
+
+    /// As [`run_seed`]; every action that happened is in `steps` then.
     ///
     /// # Errors
-    /// The first [`Violation`], with the seed that brings it back.
-    pub fn run(mut self) -> Result<Report, Violation> {
-        self.settle(0)?;
-        self.run_until(Time::ZERO + self.plan.faulty_for)?;
-        self.heal();
-        self.run_until(self.now + self.plan.healthy_for)?;
-        self.check_recovery()?;
-        self.report.committed = self.checker.committed();
-        self.report.elections = self.checker.elections();
-        Ok(self.report)
+    /// As [`run`](Self::run).
+    pub fn run_recorded(seed: u64, plan: &Plan, steps: &mut Vec<Step>) -> Result<Report, Violation> {
+        let mut world = Self::new(seed, plan.clone())?;
+        world.recording = Some(std::mem::take(steps));
+        let outcome = guarded(|| world.run());
+        *steps = world.recording.take().unwrap_or_default();
+        outcome
     }
 
-    fn run_until(&mut self, end: Time) -> Result<(), Violation> {
-        while self.queue.peek().is_some_and(|Reverse(next)| next.at <= end) {
-            let Some(Reverse(next)) = self.queue.pop() else { break };
-            self.now = next.at;
-            self.happen(next.what)?;
+    /// The plan.
+    #[must_use]
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn schedule_in(&mut self, wait: Duration, what: Happening) {
+        self.queue.push(self.now + wait, what);
+    }
+
+    /// Lets an action happen now.
+    fn act(&mut self, action: &Action) -> Result<(), Violation> {
+        if let Some(recording) = &mut self.recording {
+            recording.push(Step { at: self.now, action: action.clone() });
         }
-        self.now = end;
+        self.cluster.perform(self.now, action)?;
+        self.follow_up(action.node().unwrap_or(self.desks.len()));
         Ok(())
     }
 
-    fn happen(&mut self, what: Happening) -> Result<(), Violation> {
+    fn deliver(&mut self, parcel: Parcel) -> Result<(), Violation> {
+        let Parcel { from, to, message } = parcel;
+        if let Some(recording) = &mut self.recording {
+            let (kind, content) = (MessageKind::of(&message), content(&message));
+            let action = Action::Deliver(Delivery { from, to, kind, content });
+            recording.push(Step { at: self.now, action });
+        }
+        self.cluster.deliver(self.now, from, to, message)?;
+        self.follow_up(to);
+        Ok(())
+    }
+
+    fn happen(&mut self, at: Time, what: Happening) -> Result<(), Violation> {
         match what {
-            Happening::Deliver { to, from, message } => self.deliver(to, from, message),
-            Happening::Offer { transfer } => self.offer(transfer),
-            Happening::Timer { node, incarnation } => self.timer(node, incarnation),
-            Happening::Disk { node, incarnation, writes } => self.disk(node, incarnation, writes),
-            Happening::Snapshots { node, incarnation } => self.snapshots(node, incarnation),
-            Happening::Propose => self.propose(),
-            Happening::Read => self.read(),
-            Happening::Crash => self.crash(),
-            Happening::Restart { node } => {
-                self.start(node);
-                self.settle(node)
+            Happening::Deliver { parcel } => {
+                self.parcels.take(parcel).map_or(Ok(()), |parcel| self.deliver(parcel))
             }
-            Happening::Isolate => {
-                self.isolate();
+            Happening::Timer { node, incarnation } => self.timer(at, usize::from(node), incarnation),
+            Happening::Sync { node, incarnation, writes } => {
+                let Some(node) = self.process(node, incarnation) else { return Ok(()) };
+                self.desks[node].syncing = false;
+                self.act(&Action::Sync { node, writes: writes as usize })
+            }
+            Happening::AnswerReads { node, incarnation } => {
+                let Some(node) = self.process(node, incarnation) else { return Ok(()) };
+                self.desks[node].reading = false;
+                self.act(&Action::AnswerReads { node })
+            }
+            Happening::Snapshot { node, incarnation } => {
+                let Some(node) = self.process(node, incarnation) else { return Ok(()) };
+                let desk = &mut self.desks[node];
+                desk.snapshotting = false;
+                let fails = desk.dice.chance(self.plan.disk.snapshot_fails_permille);
+                self.act(&Action::Snapshot { node, fails })
+            }
+            Happening::Restore { node, incarnation } => {
+                let Some(node) = self.process(node, incarnation) else { return Ok(()) };
+                self.desks[node].restoring = false;
+                self.act(&Action::Restore { node })
+            }
+            Happening::Transfer { from, to } => self.transfer(usize::from(from), usize::from(to)),
+            Happening::Unreachable { node, peer } => {
+                self.act(&Action::Unreachable { node: usize::from(node), peer: usize::from(peer) })
+            }
+            Happening::Initialize => self.initialize(),
+            Happening::Client { client } => self.request(client),
+            Happening::Impatient { client, attempt } => {
+                let nodes = self.cluster.node_count();
+                let next = self.clients[usize::from(client)].impatient(attempt, nodes);
+                self.go_on(client, next);
                 Ok(())
             }
-            Happening::Reconnect => {
-                self.isolated = None;
-                Ok(())
+            Happening::Onset { fault } => self.onset(fault),
+            Happening::Restart { node, incarnation } => self.restart(usize::from(node), incarnation),
+            Happening::Resume { node, incarnation } => {
+                let Some(node) = self.process(node, incarnation) else { return Ok(()) };
+                self.act(&Action::Resume { node })
             }
-        }
-    }
-
-    fn deliver(&mut self, to: usize, from: NodeId, message: Message) -> Result<(), Violation> {
-        let now = self.now;
-        let cluster = self.checker.cluster_id();
-        let Some(driver) = self.nodes[to].driver_mut() else { return Ok(()) };
-        // What the handshake does: a member greets a node that belongs to no cluster before it says anything else.
-        if let (None, Some(cluster_id)) = (driver.raft().hard_state().cluster_id, cluster) {
-            driver.handle(now, Event::Transport(TransportEvent::Greeted { cluster_id }));
-        }
-        driver.handle(now, Event::Transport(TransportEvent::Message { from, message }));
-        self.settle(to)
-    }
-
-    fn timer(&mut self, node: usize, incarnation: u64) -> Result<(), Violation> {
-        let now = self.now;
-        if !self.nodes[node].is_alive_as(incarnation) {
-            return Ok(());
-        }
-        self.nodes[node].timer = None;
-        if let Some(driver) = self.nodes[node].driver_mut() {
-            driver.handle(now, Event::Tick);
-        }
-        self.settle(node)
-    }
-
-    fn disk(&mut self, node: usize, incarnation: u64, writes: usize) -> Result<(), Violation> {
-        if !self.nodes[node].is_alive_as(incarnation) {
-            return Ok(());
-        }
-        self.nodes[node].disk_done(writes);
-        self.settle(node)
-    }
-
-    fn snapshots(&mut self, node: usize, incarnation: u64) -> Result<(), Violation> {
-        if !self.nodes[node].is_alive_as(incarnation) {
-            return Ok(());
-        }
-        self.nodes[node].snapshots_done();
-        self.settle(node)
-    }
-
-    /// A leader's offer arrives: the receiver decides.
-    fn offer(&mut self, transfer: TransferId) -> Result<(), Violation> {
-        let now = self.now;
-        let Some(Transfer { from, to, offer, .. }) = self.transfers.get(&transfer) else { return Ok(()) };
-        let (from, to, offer) = (node_id(*from), *to, offer.clone());
-        let Some(driver) = self.nodes[to].driver_mut() else {
-            return self.end_transfer(transfer, false, false);
-        };
-        driver.handle(now, Event::Transport(TransportEvent::SnapshotOffered { from, transfer, offer }));
-        self.settle(to)
-    }
-
-    /// Everything that follows from an event at `node`: flush, send, schedule, check.
-    fn settle(&mut self, node: usize) -> Result<(), Violation> {
-        self.report.events += 1;
-        let now = self.now;
-        self.nodes[node].flush(now);
-        self.trace(node);
-        let Some(driver) = self.nodes[node].driver() else { return Ok(()) };
-        if let Some(halt) = driver.halt() {
-            return Err(Violation::Halted { node: node_id(node), at: now, halt: halt.to_string() });
-        }
-        self.checker.check_node(now, node, driver, &self.nodes)?;
-        for outgoing in self.nodes[node].take_outgoing() {
-            self.carry(node, outgoing)?;
-        }
-        for outcome in self.nodes[node].take_outcomes() {
-            self.conclude(node, outcome)?;
-        }
-        self.schedule_node(node);
-        Ok(())
-    }
-
-    fn carry(&mut self, node: usize, outgoing: Outgoing) -> Result<(), Violation> {
-        match outgoing {
-            Outgoing::Message { to, message } => {
-                self.checker.check_sent(self.now, &self.nodes[node], to, &message)?;
-                self.send(node, to, message);
-                Ok(())
+            Happening::DiskRoom { node, incarnation } => {
+                let Some(node) = self.process(node, incarnation) else { return Ok(()) };
+                self.disk_room(node)
             }
-            Outgoing::Snapshot { to, offer, source } => {
-                let transfer = TransferId(self.scheduled);
-                let to = index_of(to);
-                self.transfers.insert(transfer, Transfer { from: node, to, offer, source });
-                if self.chance(self.plan.loss_permille) {
-                    return self.end_transfer(transfer, false, false);
+            Happening::Join => self.join(),
+            Happening::Reconnect { partition } => {
+                if partition == self.partitions {
+                    self.network.heal();
                 }
-                self.schedule_in(self.plan.delay, Happening::Offer { transfer });
                 Ok(())
             }
-            Outgoing::Refuse { transfer } => self.end_transfer(transfer, false, false),
-            Outgoing::Accept { transfer, mut sink } => {
-                let breaks = self.chance(self.plan.loss_permille);
-                let Some(Transfer { offer, source, .. }) = self.transfers.get_mut(&transfer) else {
-                    return Ok(());
-                };
-                let complete = !breaks && network::copy(&offer.info, source.as_mut(), sink.as_mut());
-                self.report.installs += u64::from(complete);
-                self.end_transfer(transfer, complete, true)
-            }
         }
     }
 
-    fn send(&mut self, from: usize, to: NodeId, message: Message) {
-        let to = index_of(to);
-        let cut = self.isolated.is_some_and(|alone| alone == from || alone == to);
-        if self.chance(self.plan.loss_permille) || cut {
-            return;
-        }
-        let from = node_id(from);
-        if self.chance(self.plan.duplicate_permille) {
-            self.schedule_in(self.plan.delay, Happening::Deliver { to, from, message: message.clone() });
-        }
-        self.schedule_in(self.plan.delay, Happening::Deliver { to, from, message });
+    /// The node, if it still is the process that something was scheduled for.
+    fn process(&self, node: u8, incarnation: u32) -> Option<usize> {
+        let node = usize::from(node);
+        (self.desks[node].incarnation == incarnation && self.cluster.node(node).is_up()).then_some(node)
     }
 
-    /// Tells both sides how a transfer ended.
-    fn end_transfer(
-        &mut self,
-        transfer: TransferId,
-        complete: bool,
-        accepted: bool,
-    ) -> Result<(), Violation> {
-        let now = self.now;
-        let Some(Transfer { from, to, offer, .. }) = self.transfers.remove(&transfer) else { return Ok(()) };
-        if let Some(driver) = self.nodes[to].driver_mut().filter(|_| accepted) {
-            let (from, offer) = (node_id(from), offer.clone());
-            driver.handle(now, Event::Transport(TransportEvent::SnapshotReceived { from, offer, complete }));
-        }
-        if let Some(driver) = self.nodes[from].driver_mut() {
-            let (to, info) = (node_id(to), offer.info);
-            driver.handle(now, Event::Transport(TransportEvent::SnapshotSent { to, info, complete }));
-        }
-        self.settle(to)?;
-        self.settle(from)
-    }
-
-    fn conclude(&mut self, node: usize, outcome: Outcome<u64>) -> Result<(), Violation> {
-        match outcome {
-            Outcome::Proposal { ticket, result } => {
-                self.report.acknowledged += u64::from(result.is_ok() && ticket != Ticket(0));
-                self.checker.proposal_ended(self.now, node_id(node), ticket, result)
-            }
-            Outcome::Transfer { .. } => Ok(()),
-            Outcome::Read { ticket, result } => {
-                self.report.reads += u64::from(result.is_ok());
-                self.checker.read_ended(self.now, node_id(node), ticket, result)
-            }
-        }
-    }
-
-    fn propose(&mut self) -> Result<(), Violation> {
-        self.schedule_in(self.plan.propose_every, Happening::Propose);
-        let node = self.pick_client_target();
-        let count = 1 + self.draw(Stream::Client) % 3;
-        let now = self.now;
-        for _ in 0..count {
-            self.last_ticket += 1;
-            let ticket = Ticket(self.last_ticket);
-            if let Some(driver) = self.nodes[node].driver_mut() {
-                driver.propose(now, ticket, &[&ticket.0.to_le_bytes()]);
-                self.checker.proposed(ticket);
-            }
-        }
-        self.settle(node)
-    }
-
-    fn read(&mut self) -> Result<(), Violation> {
-        self.schedule_in(self.plan.read_every, Happening::Read);
-        let node = self.pick_client_target();
-        let now = self.now;
-        self.last_ticket += 1;
-        let ticket = Ticket(self.last_ticket);
-        if let Some(driver) = self.nodes[node].driver_mut() {
-            self.checker.read_begun(ticket);
-            driver.read(now, ticket, ReadProof::default());
-        }
-        self.settle(node)
-    }
-
-    /// Mostly a node that takes itself for the leader (there may be two), else any.
-    fn pick_client_target(&mut self) -> usize {
-        let leads =
-            |node: &SimNode| node.driver().is_some_and(|driver| driver.raft().role() == RoleName::Leader);
-        let leaders: Vec<usize> = (0..self.nodes.len()).filter(|&at| leads(&self.nodes[at])).collect();
-        let draw = self.draw(Stream::Client);
-        let count =
-            if leaders.is_empty() || draw.is_multiple_of(16) { self.nodes.len() } else { leaders.len() };
-        let pick = usize::try_from((draw >> 8) % count as u64).unwrap_or(0);
-        if count == self.nodes.len() { pick } else { leaders[pick] }
-    }
-
-    fn crash(&mut self) -> Result<(), Violation> {
-        if !self.faults {
+    fn timer(&mut self, at: Time, node: usize, incarnation: u32) -> Result<(), Violation> {
+        let desk = &mut self.desks[node];
+        if desk.incarnation != incarnation || desk.timer != Some(at) {
             return Ok(());
         }
-        self.schedule_in(self.plan.crash_every, Happening::Crash);
-        let draw = self.draw(Stream::Crash);
-        let node = usize::try_from(draw % self.nodes.len() as u64).unwrap_or(0);
-        if self.nodes[node].driver().is_some() {
-            self.report.crashes += 1;
-            self.nodes[node].crash(draw);
-            self.checker.crashed(node);
-            self.schedule_in(self.plan.down_for, Happening::Restart { node });
+        desk.timer = None;
+        let view = self.cluster.node(node);
+        if view.is_awake() && view.timer().is_some_and(|due| due <= at) {
+            return self.act(&Action::Tick { node });
+        }
+        self.attend(node);
+        Ok(())
+    }
+
+    fn restart(&mut self, node: usize, incarnation: u32) -> Result<(), Violation> {
+        if self.desks[node].incarnation != incarnation || self.cluster.node(node).is_up() {
+            return Ok(());
+        }
+        let seed = self.desks[node].dice.next_u64();
+        self.act(&Action::Restart { node, seed })
+    }
+
+    fn disk_room(&mut self, node: usize) -> Result<(), Violation> {
+        self.desks[node].full = false;
+        self.act(&Action::DiskFull { node, full: false })
+    }
+
+    /// The operator founds the cluster, again if the founder has lost it before it was durable.
+    fn initialize(&mut self) -> Result<(), Violation> {
+        if self.plan.setup.founded {
+            return Ok(());
+        }
+        self.schedule_in(self.plan.election_timeout() * 2, Happening::Initialize);
+        let founder = self.cluster.node(0);
+        if founder.raft().is_some_and(|raft| raft.hard_state().cluster_id.is_none()) && founder.is_awake() {
+            return self.act(&Action::Initialize { node: 0 });
         }
         Ok(())
     }
 
-    /// Cuts a node off, mostly the leader: it must not serve reads, nor commit, while the others elect another one.
-    fn isolate(&mut self) {
-        if !self.faults {
+    fn transfer(&mut self, from: usize, to: usize) -> Result<(), Violation> {
+        let Some(phase) = self.cluster.transfer(from, to) else { return Ok(()) };
+        let lossy = self.plan.network.loss_permille * 3;
+        let broken = self.network.is_cut(from, to) || self.desks[to].dice.chance(lossy);
+        let step = match phase {
+            TransferPhase::Ended => TransferStep::Report,
+            _ if broken => TransferStep::Break,
+            TransferPhase::Offered => TransferStep::Offer,
+            TransferPhase::Accepted => TransferStep::Chunks(1 + self.desks[to].dice.below(4)),
+        };
+        self.act(&Action::Transfer { from, to, step })?;
+        if self.cluster.transfer(from, to).is_some() {
+            self.schedule_transfer(from, to);
+        }
+        Ok(())
+    }
+
+    fn schedule_transfer(&mut self, from: usize, to: usize) {
+        let Range { min, max } = self.plan.network.delay;
+        let wait = self.desks[to].dice.between(min, max);
+        self.schedule_in(wait, Happening::Transfer { from: from as u8, to: to as u8 });
+    }
+
+    /// What follows from something that happened at `node`: messages travel, clients hear, disks turn.
+    fn follow_up(&mut self, node: usize) {
+        self.cluster.take_sent(&mut self.sent);
+        let mut sent = std::mem::take(&mut self.sent);
+        sent.drain(..).for_each(|message| self.send(message));
+        self.sent = sent;
+        self.cluster.take_ended(&mut self.ended);
+        let mut ended = std::mem::take(&mut self.ended);
+        ended.drain(..).for_each(|one| self.answer(&one));
+        self.ended = ended;
+        for (from, to) in self.cluster.take_offered() {
+            self.schedule_transfer(from, to);
+        }
+        self.attend(node);
+    }
+
+    fn send(&mut self, sent: Sent) {
+        let Sent { from, to, message } = sent;
+        match self.network.fate(&self.plan.network, self.now, from, to) {
+            Fate::Lost { reported } => {
+                if reported {
+                    let wait = self.plan.network.delay.max;
+                    self.schedule_in(wait, Happening::Unreachable { node: from as u8, peer: to as u8 });
+                }
+            }
+            Fate::Arrives { at, again } => {
+                if let Some(again) = again {
+                    let parcel = self.parcels.put(Parcel { from, to, message: message.clone() });
+                    self.queue.push(again, Happening::Deliver { parcel });
+                }
+                let parcel = self.parcels.put(Parcel { from, to, message });
+                self.queue.push(at, Happening::Deliver { parcel });
+            }
+        }
+    }
+
+    /// Schedules what the node waits for.
+    fn attend(&mut self, node: usize) {
+        if node == self.desks.len() {
+            let seed = self.seed;
+            self.desks.push(Desk::new(Dice::new(seed, DESK_STREAM + node as u64)));
+        }
+        let view = self.cluster.node(node);
+        let desk = &mut self.desks[node];
+        let incarnation = u32::try_from(view.incarnation()).expect("few restarts");
+        if desk.incarnation != incarnation {
+            desk.begin(incarnation);
+        }
+        let number = node as u8;
+        if !view.is_up() {
+            if !desk.restarting && !desk.abandoned && !view.is_gone() {
+                desk.restarting = true;
+                let timeout = self.plan.setup.options.election_timeout;
+                let wait = desk.dice.span(timeout / 100, timeout * 10);
+                self.queue.push(self.now + wait, Happening::Restart { node: number, incarnation });
+            }
             return;
         }
-        self.schedule_in(self.plan.isolate_every, Happening::Isolate);
-        if self.isolated.is_none() {
-            self.isolated = Some(self.pick_client_target());
-            self.schedule_in(self.plan.isolated_for, Happening::Reconnect);
+        let (writes, reads) = view.disk_queue();
+        let begin = self.now.max(desk.stalled_until);
+        if writes > 0 && !desk.syncing && !desk.full {
+            desk.syncing = true;
+            let wait = desk.sync_time(&self.plan.disk);
+            let writes = u32::try_from(writes).unwrap_or(u32::MAX);
+            self.queue.push(begin + wait, Happening::Sync { node: number, incarnation, writes });
+        }
+        if reads > 0 && !desk.reading {
+            desk.reading = true;
+            let wait = desk.sync_time(&self.plan.disk);
+            self.queue.push(begin + wait, Happening::AnswerReads { node: number, incarnation });
+        }
+        let (jobs, restoring) = view.snapshot_queue();
+        if jobs > 0 && !desk.snapshotting {
+            desk.snapshotting = true;
+            let wait = desk.sync_time(&self.plan.disk) * 4;
+            self.queue.push(begin + wait, Happening::Snapshot { node: number, incarnation });
+        }
+        if restoring && !desk.restoring {
+            desk.restoring = true;
+            let wait = desk.sync_time(&self.plan.disk) * 4;
+            self.queue.push(begin + wait, Happening::Restore { node: number, incarnation });
+        }
+        if view.is_awake()
+            && let Some(due) = view.timer().map(|due| due.max(self.now))
+            && desk.timer.is_none_or(|at| due < at)
+        {
+            desk.timer = Some(due);
+            self.queue.push(due, Happening::Timer { node: number, incarnation });
         }
     }
 
-    fn start(&mut self, node: usize) {
-        let now = self.now;
-        let seed = self.draw(Stream::Seeds);
-        let machine = self.checker.machine();
-        self.nodes[node].start(now, seed, &self.plan, machine);
+    fn think(&mut self, client: u16) {
+        let Range { min, max } = self.plan.clients.think;
+        let wait = self.clients[usize::from(client)].dice.between(min, max);
+        self.schedule_in(wait, Happening::Client { client });
     }
 
-    /// The network and the disks behave from now on, and every node runs.
-    fn heal(&mut self) {
-        self.faults = false;
-        self.isolated = None;
-        self.plan.loss_permille = 0;
-        self.plan.duplicate_permille = 0;
-    }
-
-    /// After a healthy time all nodes must have applied the same, and more than before.
-    fn check_recovery(&self) -> Result<(), Violation> {
-        self.checker.check_recovery(self.now, &self.nodes, self.plan.healthy_for)
-    }
-
-    fn schedule_node(&mut self, node: usize) {
-        let incarnation = self.nodes[node].incarnation;
-        if let Some(writes) = self.nodes[node].begin_disk() {
-            self.schedule_in(self.plan.disk, Happening::Disk { node, incarnation, writes });
+    /// A client asks.
+    fn request(&mut self, number: u16) -> Result<(), Violation> {
+        let client = &mut self.clients[usize::from(number)];
+        if self.closing && client.request.is_none() {
+            return Ok(());
         }
-        if self.nodes[node].begin_snapshots() {
-            self.schedule_in(self.plan.disk, Happening::Snapshots { node, incarnation });
-        }
-        let Some(driver) = self.nodes[node].driver() else { return };
-        let deadline = driver.next_deadline().max(self.now);
-        if self.nodes[node].timer.is_none_or(|at| deadline < at) {
-            self.nodes[node].timer = Some(deadline);
-            self.schedule(deadline, Happening::Timer { node, incarnation });
-        }
-    }
-
-    fn schedule_in(&mut self, range: Range, what: Happening) {
-        let stream = match &what {
-            Happening::Deliver { .. } | Happening::Offer { .. } => Stream::Network,
-            Happening::Disk { .. } | Happening::Snapshots { .. } => Stream::Disk,
-            Happening::Propose | Happening::Read => Stream::Client,
-            Happening::Timer { .. }
-            | Happening::Crash
-            | Happening::Restart { .. }
-            | Happening::Isolate
-            | Happening::Reconnect => Stream::Crash,
+        let request = client.request(&self.plan.clients);
+        let node = client.target;
+        let (action, tracked) = match request {
+            Request::Read { lease } => (Action::Read { node, lease }, true),
+            Request::Propose(command) => (Action::Propose { node, command }, command.client > 0),
         };
-        let delay = range.pick(self.draw(stream));
-        self.schedule(self.now + delay, what);
+        let up = self.cluster.node(node).is_up();
+        let ticket = Ticket(self.cluster.last_ticket().0 + 1);
+        let client = &mut self.clients[usize::from(number)];
+        client.sent((up && tracked).then_some(ticket));
+        let attempt = client.attempt;
+        if !tracked {
+            self.think(number);
+        } else if up {
+            let place = usize::try_from(ticket.0).expect("few tickets");
+            self.tickets.resize(place + 1, u16::MAX);
+            self.tickets[place] = number;
+            let patience = self.plan.clients.patience;
+            self.schedule_in(patience, Happening::Impatient { client: number, attempt });
+        } else {
+            client.look_elsewhere(self.cluster.node_count());
+            self.go_on(number, Next::Retry);
+        }
+        self.act(&action)
     }
 
-    fn schedule(&mut self, at: Time, what: Happening) {
-        self.scheduled += 1;
-        self.queue.push(Reverse(Scheduled { at, number: self.scheduled, what }));
+    fn answer(&mut self, ended: &Ended) {
+        let place = usize::try_from(ended.ticket.0).expect("few tickets");
+        let Some(&number) = self.tickets.get(place).filter(|number| **number != u16::MAX) else { return };
+        let client = &mut self.clients[usize::from(number)];
+        if client.is_waiting_for(ended.ticket) {
+            let next = client.answered(ended.answer, self.cluster.node_count());
+            self.go_on(number, next);
+        }
     }
 
-    fn draw(&mut self, stream: Stream) -> u64 {
-        let counter = &mut self.draws[stream as usize];
-        *counter += 1;
-        draw(self.seed, stream as u64, *counter)
-    }
-
-    fn chance(&mut self, permille: u64) -> bool {
-        self.draw(Stream::Network) % 1000 < permille
-    }
-
-    /// Mixes what the node has come to into the trace hash.
-    fn trace(&mut self, node: usize) {
-        let Some(driver) = self.nodes[node].driver() else { return };
-        let raft = driver.raft();
-        let last = raft.last_entry();
-        let facts = [
-            self.now.as_nanos(),
-            node as u64,
-            raft.hard_state().current_term.0,
-            raft.commit_index().0,
-            last.index.0,
-            last.term.0,
-            driver.applied().index.0,
-        ];
-        for fact in facts {
-            self.report.trace_hash = draw(self.report.trace_hash, 0, fact);
+    fn go_on(&mut self, client: u16, next: Next) {
+        match next {
+            Next::Nothing => {}
+            Next::Think => self.think(client),
+            Next::Retry => {
+                let timeout = self.plan.election_timeout();
+                let wait = self.clients[usize::from(client)].dice.between(timeout / 50, timeout / 5);
+                self.schedule_in(wait, Happening::Client { client });
+            }
         }
     }
 }
 
-fn node_id(at: usize) -> NodeId {
-    NodeId::new(at as u64 + 1).expect("counted from 1")
-}
+impl Desk {
+    const fn new(dice: Dice) -> Self {
+        Self {
+            dice,
+            incarnation: 0,
+            timer: None,
+            syncing: false,
+            reading: false,
+            snapshotting: false,
+            restoring: false,
+            restarting: false,
+            stalled_until: Time::ZERO,
+            full: false,
+            abandoned: false,
+        }
+    }
 
-fn index_of(id: NodeId) -> usize {
-    usize::try_from(id.get() - 1).expect("ids are small here")
-}
+    /// A new process.
+    const fn begin(&mut self, incarnation: u32) {
+        self.incarnation = incarnation;
+        self.timer = None;
+        (self.syncing, self.reading, self.snapshotting, self.restoring) = (false, false, false, false);
+        (self.restarting, self.full) = (false, false);
+    }
 
-/// One run of `plan` under `seed`.
-///
-/// # Errors
-/// As [`World::run`].
-pub fn run_seed(seed: u64, plan: &Plan) -> Result<Report, Violation> {
-    World::new(seed, plan.clone()).run()
+    fn sync_time(&mut self, plan: &DiskPlan) -> Duration {
+        if plan.late_permille > 0 && self.dice.chance(plan.late_permille) {
+            return self.dice.span(plan.sync.max, plan.late);
+        }
+        self.dice.between(plan.sync.min, plan.sync.max)
+    }
 }

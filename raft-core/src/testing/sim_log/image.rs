@@ -203,6 +203,12 @@ impl LogImage {
         self.rotten.insert(index)
     }
 
+    /// The first entry behind `after` whose payload is damaged.
+    #[must_use]
+    pub fn first_damaged(&self, after: LogIndex) -> Option<LogIndex> {
+        self.rotten.range(after.next()..).next().copied()
+    }
+
     /// Replaces a damaged entry by the same one.
     fn fill(&mut self, entry: EntryRef<'_>) {
         let index = entry.id.index;

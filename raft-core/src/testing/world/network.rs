@@ -1,62 +1,153 @@
-//! The simulated network's end at a node: what the driver hands over waits for the world to carry it.
+//! Which messages arrive, and when: loss, delay with a heavy tail, duplicates, order, directed cuts, clogged links.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use crate::configuration::Configuration;
-use crate::message::Message;
-use crate::snapshot::{ChunkSink, ChunkSource, SnapshotInfo, SnapshotOffer};
-use crate::transport::{SendError, TransferId, Transport};
-use crate::types::{ClusterId, NodeId};
+use super::plan::NetworkPlan;
+use crate::testing::draw::Dice;
+use crate::time::Time;
 
-/// Something for the world to carry.
-pub(super) enum Outgoing {
-    Message { to: NodeId, message: Message },
-    Snapshot { to: NodeId, offer: SnapshotOffer, source: Box<dyn ChunkSource> },
-    Accept { transfer: TransferId, sink: Box<dyn ChunkSink> },
-    Refuse { transfer: TransferId },
+/// Nodes that links can join.
+pub(super) const MAX_NODES: usize = 16;
+
+const STREAM: u64 = 1 << 32;
+
+/// One direction between two nodes.
+#[derive(Clone)]
+struct Link {
+    dice: Dice,
+    cut: bool,
+    clogged_until: Time,
+    /// When the last message arrives.
+    last: Time,
 }
 
-/// A [`Transport`] that keeps everything until the world takes it, right after the flush.
-#[derive(Clone, Default)]
-pub struct SimTransport(Arc<Mutex<Vec<Outgoing>>>);
+/// See the module.
+pub(super) struct Network {
+    links: Vec<Link>,
+    nodes: usize,
+}
 
-impl SimTransport {
-    fn push(&self, outgoing: Outgoing) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(outgoing);
+/// What becomes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Lost { reported: bool },
+    Arrives { at: Time, again: Option<Time> },
+}
+
+/// Forms of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// One node alone.
+    Isolated,
+    /// Two sides.
+    Split,
+    /// One node is not heard.
+    Mute,
+    /// One node does not hear.
+    Deaf,
+    /// Two sides that share one node.
+    Bridge,
+    /// Each node sees its two neighbours.
+    Ring,
+    /// As a ring, with open ends.
+    Chain,
+    /// Each direction by itself.
+    Random,
+}
+
+impl Shape {
+    pub(super) const ALL: [Self; 8] = [
+        Self::Isolated,
+        Self::Split,
+        Self::Mute,
+        Self::Deaf,
+        Self::Bridge,
+        Self::Ring,
+        Self::Chain,
+        Self::Random,
+    ];
+}
+
+impl Network {
+    pub(super) fn new(seed: u64, nodes: usize) -> Self {
+        let links = (0..nodes * nodes).map(|link| Link {
+            dice: Dice::new(seed, STREAM + link as u64),
+            cut: false,
+            clogged_until: Time::ZERO,
+            last: Time::ZERO,
+        });
+        Self { links: links.collect(), nodes }
     }
 
-    pub(super) fn take(&self) -> Vec<Outgoing> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn link(&mut self, from: usize, to: usize) -> &mut Link {
+        &mut self.links[from * self.nodes + to]
+    }
+
+    /// What becomes of a message that is sent at `now`.
+    pub(super) fn fate(&mut self, plan: &NetworkPlan, now: Time, from: usize, to: usize) -> Fate {
+        let link = self.link(from, to);
+        if link.cut || (plan.loss_permille > 0 && link.dice.chance(plan.loss_permille)) {
+            let reported = plan.reported_permille > 0 && link.dice.chance(plan.reported_permille);
+            return Fate::Lost { reported };
+        }
+        let mut at = now.max(link.clogged_until) + link.delay(plan);
+        if plan.ordered {
+            at = at.max(link.last);
+            link.last = at;
+        }
+        let again = plan.duplicate_permille > 0 && link.dice.chance(plan.duplicate_permille);
+        let again = again.then(|| now.max(link.clogged_until) + link.delay(plan) * 2);
+        Fate::Arrives { at, again }
+    }
+
+    pub(super) fn is_cut(&self, from: usize, to: usize) -> bool {
+        self.links[from * self.nodes + to].cut
+    }
+
+    pub(super) fn set_cut(&mut self, from: usize, to: usize, cut: bool) {
+        self.link(from, to).cut = cut;
+    }
+
+    pub(super) fn clog(&mut self, from: usize, to: usize, until: Time) {
+        let link = self.link(from, to);
+        link.clogged_until = link.clogged_until.max(until);
+    }
+
+    pub(super) fn heal(&mut self) {
+        for link in &mut self.links {
+            (link.cut, link.clogged_until) = (false, Time::ZERO);
+        }
+    }
+
+    /// Cuts links among the first `count` nodes; `middle` is the one that matters most.
+    pub(super) fn partition(&mut self, dice: &mut Dice, shape: Shape, count: usize, middle: usize) {
+        self.heal();
+        let side = dice.next_u64() | 1 << middle;
+        let near = |from: usize, to: usize| from.abs_diff(to) == 1;
+        for from in 0..count {
+            for to in (0..count).filter(|to| *to != from) {
+                let apart = (side >> from) & 1 != (side >> to) & 1;
+                let cut = match shape {
+                    Shape::Isolated => from == middle || to == middle,
+                    Shape::Split => apart,
+                    Shape::Mute => from == middle,
+                    Shape::Deaf => to == middle,
+                    Shape::Bridge => apart && from != middle && to != middle,
+                    Shape::Ring => !near(from, to) && from.abs_diff(to) != count - 1,
+                    Shape::Chain => !near(from, to),
+                    Shape::Random => dice.chance(400),
+                };
+                self.set_cut(from, to, cut);
+            }
+        }
     }
 }
 
-impl Transport for SimTransport {
-    fn send(&mut self, to: NodeId, message: Message) -> Result<(), SendError> {
-        self.push(Outgoing::Message { to, message });
-        Ok(())
+impl Link {
+    fn delay(&mut self, plan: &NetworkPlan) -> Duration {
+        if plan.late_permille > 0 && self.dice.chance(plan.late_permille) {
+            return self.dice.span(plan.delay.max, plan.late);
+        }
+        self.dice.between(plan.delay.min, plan.delay.max)
     }
-
-    fn set_configuration(&mut self, _configuration: &Arc<Configuration>) {}
-
-    fn set_cluster(&mut self, _cluster_id: ClusterId) {}
-
-    fn send_snapshot(&mut self, to: NodeId, offer: SnapshotOffer, source: Box<dyn ChunkSource>) {
-        self.push(Outgoing::Snapshot { to, offer, source });
-    }
-
-    fn accept_snapshot(&mut self, transfer: TransferId, sink: Box<dyn ChunkSink>) {
-        self.push(Outgoing::Accept { transfer, sink });
-    }
-
-    fn refuse_snapshot(&mut self, transfer: TransferId) {
-        self.push(Outgoing::Refuse { transfer });
-    }
-}
-
-/// Moves the chunks that the sink lacks. Whether it has the whole file then.
-pub(super) fn copy(info: &SnapshotInfo, source: &mut dyn ChunkSource, sink: &mut dyn ChunkSink) -> bool {
-    let Ok(have) = sink.have() else { return false };
-    let missing = (0..info.chunk_count()).filter(|number| !have.contains(*number));
-    let moved = missing.map(|number| sink.write_chunk(number, &source.read_chunk(number)?));
-    moved.collect::<std::io::Result<()>>().and_then(|()| sink.finish()).is_ok()
 }

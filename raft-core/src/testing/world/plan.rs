@@ -1,11 +1,17 @@
-//! What a simulated run is like: how long, how bad, how busy.
+//! What one seed's run is like: the cluster, the weather, and what is spared this time.
+//!
+//! Swarm testing: each seed leaves out some kinds of fault and weighs the rest, so that no fault always masks another.
+//! All durations derive from the election timeout, the one span that the protocol cares about.
 
 use std::time::Duration;
 
+use super::nemesis::{Fault, FaultPlan};
 use crate::driver::SnapshotPolicy;
-use crate::options::Options;
+use crate::options::{Lease, Options};
+use crate::testing::cluster::Setup;
+use crate::testing::draw::Dice;
 
-/// A span of durations, both ends inclusive, drawn from evenly.
+/// Both ends inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
     /// Shortest.
@@ -14,85 +20,203 @@ pub struct Range {
     pub max: Duration,
 }
 
-impl Range {
-    /// From `min` to `max` microseconds.
-    #[must_use]
-    pub const fn micros(min: u64, max: u64) -> Self {
-        Self { min: Duration::from_micros(min), max: Duration::from_micros(max) }
-    }
-
-    /// The duration that `draw` stands for.
-    #[must_use]
-    pub fn pick(self, draw: u64) -> Duration {
-        let spread = self.max.saturating_sub(self.min).as_nanos() + 1;
-        let nanos = (u128::from(draw) * spread) >> 64;
-        self.min + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-    }
+/// Messages on their way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkPlan {
+    /// How long most messages take.
+    pub delay: Range,
+    /// How many of a thousand take longer,
+    pub late_permille: u64,
+    /// up to so long.
+    pub late: Duration,
+    /// How many of a thousand are lost.
+    pub loss_permille: u64,
+    /// How many of a thousand arrive twice.
+    pub duplicate_permille: u64,
+    /// Whether messages of one link stay in order, as in one connection.
+    pub ordered: bool,
+    /// How many of a thousand losses the sender's transport reports.
+    pub reported_permille: u64,
 }
 
-/// See each field.
+/// Disks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskPlan {
+    /// How long most syncs take.
+    pub sync: Range,
+    /// How many of a thousand take longer,
+    pub late_permille: u64,
+    /// up to so long.
+    pub late: Duration,
+    /// How many of a thousand snapshots fail.
+    pub snapshot_fails_permille: u64,
+}
+
+/// Clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientsPlan {
+    /// How many.
+    pub count: u16,
+    /// Time between an answer and the next request.
+    pub think: Range,
+    /// How long one waits for an answer before it asks elsewhere.
+    pub patience: Duration,
+    /// How many of a thousand requests are reads.
+    pub read_permille: u64,
+    /// How many of a thousand reads are content with a lease.
+    pub lease_permille: u64,
+    /// How many of a thousand requests are many commands at once.
+    pub burst_permille: u64,
+    /// The longest padding of a command.
+    pub max_padding: u64,
+}
+
+/// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Voters.
-    pub nodes: usize,
-    /// Simulated time with faults.
-    pub faulty_for: Duration,
-    /// Simulated time without, at the end.
-    pub healthy_for: Duration,
-    /// Messages lost, of a thousand.
-    pub loss_permille: u64,
-    /// Messages delivered twice, of a thousand.
-    pub duplicate_permille: u64,
-    /// How long a message takes; different draws reorder messages.
-    pub delay: Range,
-    /// How long a sync takes.
-    pub disk: Range,
-    /// Time between crashes.
-    pub crash_every: Range,
-    /// Time until a crashed node starts again.
-    pub down_for: Range,
-    /// Time between attempts to cut a node off.
-    pub isolate_every: Range,
-    /// Time until it is connected again.
-    pub isolated_for: Range,
-    /// Time between batches of proposals.
-    pub propose_every: Range,
-    /// Time between reads.
-    pub read_every: Range,
-    /// The nodes' options.
-    pub options: Options,
-    /// When the nodes take snapshots.
-    pub policy: SnapshotPolicy,
+    /// The cluster.
+    pub setup: Setup,
+    /// So many inputs are stepped while there are faults.
+    pub events: u64,
+    /// The network.
+    pub network: NetworkPlan,
+    /// The disks.
+    pub disk: DiskPlan,
+    /// The clients.
+    pub clients: ClientsPlan,
+    /// What goes wrong, besides.
+    pub faults: Vec<FaultPlan>,
 }
 
-impl Default for Plan {
-    fn default() -> Self {
+const STREAM: u64 = 1;
+
+/// How much faster than another a clock may run where leases are on.
+pub(super) const DRIFT_PERMILLE: u32 = 100;
+
+impl Plan {
+    /// The plan of `seed`.
+    #[must_use]
+    pub fn draw(seed: u64) -> Self {
+        let mut dice = Dice::new(seed, STREAM);
+        let timeout = Duration::from_millis(dice.pick(&[150, 300, 1000]));
+        let setup = draw_setup(&mut dice, timeout);
+        let leases = setup.options.lease.is_some();
         Self {
-            nodes: 3,
-            faulty_for: Duration::from_secs(20),
-            healthy_for: Duration::from_secs(10),
-            loss_permille: 50,
-            duplicate_permille: 20,
-            delay: Range::micros(100, 30_000),
-            disk: Range::micros(100, 20_000),
-            crash_every: Range::micros(200_000, 4_000_000),
-            down_for: Range::micros(1_000, 3_000_000),
-            isolate_every: Range::micros(500_000, 6_000_000),
-            isolated_for: Range::micros(10_000, 3_000_000),
-            propose_every: Range::micros(1_000, 60_000),
-            read_every: Range::micros(1_000, 100_000),
-            // Small limits, so that windows fill, caches run out and logs are compacted all the time.
-            options: Options {
-                max_message_bytes: 300,
-                max_inflight_messages: 4,
-                max_inflight_bytes: 900,
-                max_uncommitted_bytes: 4_000,
-                cache_bytes: 600,
-                max_applying_bytes: 500,
-                retained_entries: 20,
-                ..Options::default()
-            },
-            policy: SnapshotPolicy { every_bytes: 2_000, alignment: 16 },
+            setup,
+            events: 16_000 + dice.below(20_000),
+            network: draw_network(&mut dice, timeout),
+            disk: draw_disk(&mut dice, timeout),
+            clients: draw_clients(&mut dice, timeout, leases),
+            faults: draw_faults(&mut dice, timeout, leases),
         }
     }
+
+    /// The same with so few nodes, such short limits and so few events that a failure is easily understood.
+    #[must_use]
+    pub fn small(mut self) -> Self {
+        self.setup.founded = true;
+        self.setup.voters = self.setup.voters.min(3);
+        self.setup.learners = 0;
+        self.events = self.events.min(4_000);
+        self
+    }
+
+    /// The span that everything else derives from.
+    #[must_use]
+    pub const fn election_timeout(&self) -> Duration {
+        self.setup.options.election_timeout
+    }
+
+    /// The weather after everything is healed: nothing is lost, and everything is fast.
+    pub fn clear_up(&mut self) {
+        let timeout = self.election_timeout();
+        let (network, disk) = (&mut self.network, &mut self.disk);
+        network.delay = Range { min: timeout / 1000, max: timeout / 200 };
+        disk.sync = Range { min: timeout / 1000, max: timeout / 200 };
+        (network.late_permille, network.loss_permille, network.duplicate_permille) = (0, 0, 0);
+        (disk.late_permille, disk.snapshot_fails_permille) = (0, 0);
+    }
+}
+
+fn draw_setup(dice: &mut Dice, timeout: Duration) -> Setup {
+    let voters = dice.pick(&[1, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7]);
+    let learners = dice.pick(&[0, 0, 0, 0, 1, 2]);
+    let policy = SnapshotPolicy {
+        every_bytes: dice.pick(&[400, 1_500, 6_000, 30_000, usize::MAX]),
+        alignment: dice.pick(&[1, 4, 16, 64]),
+    };
+    Setup {
+        voters,
+        learners,
+        founded: !dice.chance(150),
+        options: draw_options(dice, timeout),
+        policy,
+        seed: dice.next_u64(),
+    }
+}
+
+/// Small limits fill windows, empty caches and compact logs all the time; large ones leave room for other mishaps.
+fn draw_options(dice: &mut Dice, timeout: Duration) -> Options {
+    Options {
+        election_timeout: timeout,
+        heartbeat_interval: timeout / dice.pick(&[2, 4, 10]),
+        max_message_bytes: dice.pick(&[1, 100, 300, 2_000, 1 << 20]),
+        max_inflight_messages: dice.pick(&[1, 2, 4, 64]),
+        max_inflight_bytes: dice.pick(&[1, 900, 8 << 20]),
+        max_uncommitted_bytes: dice.pick(&[600, 4_000, 32 << 20]),
+        cache_bytes: dice.pick(&[0, 600, 5_000, 32 << 20]),
+        max_applying_bytes: dice.pick(&[1, 500, 8 << 20]),
+        retained_entries: dice.pick(&[0, 5, 20, 200]),
+        lease: dice.chance(300).then_some(Lease { max_drift_permille: DRIFT_PERMILLE }),
+        ..Options::default()
+    }
+}
+
+fn draw_network(dice: &mut Dice, timeout: Duration) -> NetworkPlan {
+    let ordered = dice.chance(400);
+    NetworkPlan {
+        delay: Range { min: timeout / 2000, max: timeout / dice.pick(&[4, 15, 50, 200, 200]) },
+        late_permille: dice.pick(&[0, 0, 2, 20]),
+        late: timeout * dice.pick(&[1, 3, 10]),
+        loss_permille: dice.pick(&[0, 0, 5, 30, 100]),
+        duplicate_permille: if ordered { 0 } else { dice.pick(&[0, 10, 100, 300]) },
+        ordered,
+        reported_permille: dice.pick(&[0, 500, 1000]),
+    }
+}
+
+fn draw_disk(dice: &mut Dice, timeout: Duration) -> DiskPlan {
+    DiskPlan {
+        sync: Range { min: timeout / 5000, max: timeout / dice.pick(&[4, 20, 100, 1000, 1000]) },
+        late_permille: dice.pick(&[0, 0, 5, 30]),
+        late: timeout * dice.pick(&[1, 3, 10]),
+        snapshot_fails_permille: dice.pick(&[0, 0, 100]),
+    }
+}
+
+fn draw_clients(dice: &mut Dice, timeout: Duration, leases: bool) -> ClientsPlan {
+    ClientsPlan {
+        count: dice.pick(&[1, 2, 4, 8]),
+        think: Range { min: timeout / 1000, max: timeout / dice.pick(&[5, 20, 60]) },
+        patience: timeout / 2 * dice.pick(&[1, 2, 6]),
+        read_permille: dice.pick(&[0, 100, 300, 700]),
+        lease_permille: if leases { 700 } else { 0 },
+        burst_permille: dice.pick(&[0, 100, 400]),
+        max_padding: dice.pick(&[0, 30, 200]),
+    }
+}
+
+fn draw_faults(dice: &mut Dice, timeout: Duration, leases: bool) -> Vec<FaultPlan> {
+    let mut plans = Vec::new();
+    for fault in Fault::ALL {
+        let (spared, often) = (dice.chance(450), dice.below(4));
+        // A lease rests on clocks that do not jump.
+        if spared || (leases && fault == Fault::ClockJump) {
+            continue;
+        }
+        let scale = fault.scale();
+        let every = timeout * scale * (1 << often) / 2;
+        plans.push(FaultPlan { fault, every: Range { min: every / 8, max: every * 2 } });
+    }
+    plans
 }

@@ -1,0 +1,115 @@
+//! The durability oracle: each promise in an outgoing message against the sender's disk at that moment.
+//!
+//! Votes and candidacies promise a term and a vote; acknowledgements promise the term and the log through an index; what a
+//! leader sends promises that its term was won, hence that its own vote is durable. Everything else promises nothing.
+
+use super::{Checker, Violation, place_of};
+use crate::message::{AppendOutcome, Message};
+use crate::raft::RoleName;
+use crate::testing::cluster::node::SimNode;
+use crate::time::Time;
+use crate::types::{LogIndex, NodeId, Term};
+
+impl Checker {
+    pub(in crate::testing::cluster) fn check_sent(
+        &mut self,
+        at: Time,
+        nodes: &[SimNode],
+        sender: usize,
+        to: NodeId,
+        message: &Message,
+    ) -> Result<(), Violation> {
+        let node = &nodes[sender];
+        let covered = match message {
+            Message::RequestVote(request) if !request.pre => {
+                self.check_vote(at, node, request.term, node.id)?
+            }
+            Message::RequestVoteResponse(response) if response.granted && !response.pre => {
+                self.check_vote(at, node, response.term, to)?
+            }
+            Message::AppendEntriesResponse(response) => match response.outcome {
+                AppendOutcome::Matched { match_index } => {
+                    check_agreement(at, nodes, node, to, response.term, match_index)?;
+                    is_in_term(node, response.term) && holds_as_in_memory(node, match_index)
+                }
+                AppendOutcome::Conflict { .. } => return Ok(()),
+            },
+            Message::AppendEntries(request) => is_in_term(node, request.term),
+            Message::Heartbeat(heartbeat) => is_in_term(node, heartbeat.term),
+            Message::RequestVote(_)
+            | Message::RequestVoteResponse(_)
+            | Message::HeartbeatResponse(_)
+            | Message::TimeoutNow(_)
+            | Message::ReadIndex(_)
+            | Message::ReadIndexResponse(_) => return Ok(()),
+        };
+        if covered {
+            let promised = &mut self.views[sender].promised;
+            *promised = message.term().max(*promised);
+            return Ok(());
+        }
+        let (message, disk) = (format!("{message:?}"), node.describe_disk());
+        Err(Violation::NotDurable { at, node: node.id, message, disk })
+    }
+
+    /// One vote a term, whatever was crashed in between. Whether it is durable.
+    fn check_vote(
+        &mut self,
+        at: Time,
+        node: &SimNode,
+        term: Term,
+        candidate: NodeId,
+    ) -> Result<bool, Violation> {
+        let first = *self.votes.entry((node.id, term)).or_insert(candidate);
+        if first != candidate {
+            return Err(Violation::TwoVotes { at, node: node.id, term, first, second: candidate });
+        }
+        let disk = node.disk_hard_state();
+        Ok(disk.current_term == term && disk.voted_for == Some(candidate))
+    }
+}
+
+fn is_in_term(node: &SimNode, term: Term) -> bool {
+    node.disk_hard_state().current_term == term
+}
+
+/// Whether the disk's log is the one in memory through `index`.
+fn holds_as_in_memory(node: &SimNode, index: LogIndex) -> bool {
+    let Some(running) = node.running() else { return false };
+    // No acknowledgement over a hole, as far as the node can know of it.
+    if !node.latent_damage && node.first_damaged(node.snapshot_on_disk()).is_some_and(|hole| hole <= index) {
+        return false;
+    }
+    match running.driver.raft().term_at(index) {
+        Some(term) => node.disk_holds(crate::types::EntryId::new(term, index)),
+        // Before the log: a published snapshot covers it.
+        None => running.newest_snapshot().is_some_and(|snapshot| index <= snapshot.meta.last.index),
+    }
+}
+
+/// What is acknowledged to a leader is what that leader has.
+fn check_agreement(
+    at: Time,
+    nodes: &[SimNode],
+    node: &SimNode,
+    to: NodeId,
+    term: Term,
+    index: LogIndex,
+) -> Result<(), Violation> {
+    let leader = nodes.get(place_of(to)).and_then(SimNode::running);
+    let (Some(leader), Some(running)) = (leader, node.running()) else { return Ok(()) };
+    let (leader, raft) = (leader.driver.raft(), running.driver.raft());
+    if leader.role() != RoleName::Leader || leader.hard_state().current_term != term {
+        return Ok(());
+    }
+    let (theirs, own) = (leader.term_at(index), raft.term_at(index));
+    let forgotten = |found: Option<Term>, commit| found.is_none() && index <= commit;
+    let compacted = forgotten(theirs, leader.commit_index()) || forgotten(own, raft.commit_index());
+    if compacted || theirs == own {
+        return Ok(());
+    }
+    let answer = format!("term {own:?} there");
+    let message = format!("a match through {index} in term {term} with {answer}");
+    let disk = format!("leader {to} has term {theirs:?} there");
+    Err(Violation::NotDurable { at, node: node.id, message, disk })
+}

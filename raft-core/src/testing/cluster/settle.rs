@@ -1,0 +1,157 @@
+//! What follows from inputs: the node flushes, everything is checked, and what left it is taken along.
+
+use super::transfers::{Transfer, TransferState};
+use super::{Answer, Cluster, OPERATOR, Outgoing, Sent, Violation, place_of};
+use crate::driver::{Event, Outcome};
+use crate::error::Halt;
+use crate::snapshot::{ChunkSink, ChunkSource, SnapshotOffer};
+use crate::transport::{TransferId, TransportEvent};
+use crate::types::NodeId;
+
+impl Cluster {
+    /// Everything that follows from what came in at `node`.
+    pub(super) fn settle(&mut self, node: usize) -> Result<(), Violation> {
+        let now = self.nodes[node].clock.read(self.now);
+        let Some(running) = self.nodes[node].running_mut() else { return Ok(()) };
+        if running.paused.is_some() {
+            return Ok(());
+        }
+        self.tally.events += running.flush(now);
+        self.trace(node);
+        self.check(node)?;
+        self.carry_outgoing(node)?;
+        let Some(running) = self.nodes[node].running_mut() else { return Ok(()) };
+        if let Some(loss) = running.struck() {
+            self.crash(node, loss);
+            return Ok(());
+        }
+        for outcome in running.take_outcomes() {
+            self.conclude(node, outcome)?;
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, node: usize) -> Result<(), Violation> {
+        let Some(running) = self.nodes[node].running() else { return Ok(()) };
+        self.checker.observe_writes(self.now, node, running)?;
+        if let Some(halt) = running.driver.halt() {
+            let loss = running.doomed.unwrap_or_default();
+            if running.disk_failed && matches!(halt, Halt::LogFailed(_)) {
+                // As it should: nothing that is written now will last.
+                self.crash(node, loss);
+                return Ok(());
+            }
+            let (at, id, halt) = (self.now, self.nodes[node].id, halt.to_string());
+            return Err(Violation::Halted { at, node: id, halt });
+        }
+        if running.struck().is_some() {
+            // In memory it went on to where nobody can see it any more.
+            return Ok(());
+        }
+        self.checker.check_node(self.now, node, &self.nodes)
+    }
+
+    fn carry_outgoing(&mut self, node: usize) -> Result<(), Violation> {
+        let mut outgoing = std::mem::take(&mut self.outgoing);
+        if let Some(running) = self.nodes[node].running() {
+            running.take_outgoing(&mut outgoing);
+        }
+        let mut result = Ok(());
+        for one in outgoing.drain(..) {
+            result = result.and_then(|()| self.carry(node, one));
+        }
+        self.outgoing = outgoing;
+        result
+    }
+
+    fn carry(&mut self, from: usize, outgoing: Outgoing) -> Result<(), Violation> {
+        match outgoing {
+            Outgoing::Message { to, message } => {
+                self.checker.check_sent(self.now, &self.nodes, from, to, &message)?;
+                let to = place_of(to);
+                if to < self.nodes.len() {
+                    self.sent.push(Sent { from, to, message });
+                }
+            }
+            Outgoing::Snapshot { to, offer, source } => self.begin_transfer(from, to, offer, source),
+            Outgoing::Refuse { transfer } => {
+                if let Some((from, to)) = self.transfers.link_of(transfer) {
+                    self.end_transfer(from, to, false);
+                }
+            }
+            Outgoing::Accept { transfer, sink } => self.accept(transfer, sink),
+        }
+        Ok(())
+    }
+
+    fn begin_transfer(
+        &mut self,
+        from: usize,
+        to: NodeId,
+        offer: SnapshotOffer,
+        source: Box<dyn ChunkSource>,
+    ) {
+        let link = (from, place_of(to));
+        if self.transfers.by_link.contains_key(&link) {
+            // At most one at a time; the sender hears of it with its next event.
+            let event = TransportEvent::SnapshotSent { to, info: offer.info, complete: false };
+            if let Some(running) = self.nodes[from].running() {
+                running.post(Event::Transport(event));
+            }
+            return;
+        }
+        let (id, sender) = (self.transfers.next_id(), self.nodes[from].incarnation);
+        let state = TransferState::Offered;
+        self.transfers.by_link.insert(link, Transfer { id, offer, source, state, sender });
+        self.offered.push(link);
+    }
+
+    fn accept(&mut self, transfer: TransferId, sink: Box<dyn ChunkSink>) {
+        let Some(link) = self.transfers.link_of(transfer) else { return };
+        if let Some(transfer) = self.transfers.by_link.get_mut(&link) {
+            transfer.state = TransferState::Accepted(sink);
+        }
+    }
+
+    fn conclude(&mut self, node: usize, outcome: Outcome<u64>) -> Result<(), Violation> {
+        let id = self.nodes[node].id;
+        match outcome {
+            Outcome::Proposal { ticket, result } if ticket >= OPERATOR => {
+                self.tally.configurations += u64::from(result.is_ok());
+                Ok(())
+            }
+            Outcome::Proposal { ticket, result } => {
+                self.tally.acknowledged += u64::from(result.is_ok());
+                let answer =
+                    result.as_ref().map_or_else(|error| (*error).into(), |done| Answer::Done(done.reply));
+                self.answer(ticket, answer);
+                self.checker.proposal_ended(self.now, id, ticket, result)
+            }
+            Outcome::Transfer { .. } => Ok(()),
+            Outcome::Read { ticket, result } => {
+                self.tally.reads += u64::from(result.is_ok());
+                let answer = result.map_or_else(Answer::from, |index| Answer::Done(index.0));
+                self.answer(ticket, answer);
+                let applied = self.nodes[node].running().map(|running| running.driver.applied().index);
+                self.checker.read_ended(self.now, id, ticket, result, applied.unwrap_or_default())
+            }
+        }
+    }
+
+    /// Mixes what the node has come to into the trace hash.
+    fn trace(&mut self, node: usize) {
+        let Some(running) = self.nodes[node].running() else { return };
+        let raft = running.driver.raft();
+        let last = raft.last_entry();
+        let facts = [
+            self.now.as_nanos(),
+            node as u64,
+            raft.hard_state().current_term.0,
+            raft.commit_index().0,
+            last.index.0,
+            last.term.0,
+            running.driver.applied().index.0,
+        ];
+        facts.into_iter().for_each(|fact| self.trace.add(fact));
+    }
+}
