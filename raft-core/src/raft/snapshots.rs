@@ -5,6 +5,8 @@
 //! the two finds the snapshot and a log without its last entry, which opening then resets (see
 //! [`Recovered`](crate::storage::Recovered)).
 
+use std::sync::Arc;
+
 use super::Raft;
 use super::apply::Applying;
 use super::replication::Fetch;
@@ -113,6 +115,10 @@ impl Raft {
             self.commit_index = self.commit_index.max(meta.last.index);
             if self.damage.first_hole(self.terms.last()).is_some_and(|hole| hole <= meta.last.index) {
                 self.skip_damage(meta.last);
+                if let Some(configuration) = &meta.configuration {
+                    // Its entry may be among the damaged ones.
+                    self.configurations.insert(meta.configuration_index, Arc::clone(configuration));
+                }
             }
             self.snapshot = meta;
             self.compact();

@@ -259,7 +259,7 @@ impl Cluster {
         members.members().iter().map(|member| place_of(member.id)).collect()
     }
 
-    /// Whether the node, however far its log goes, may take itself for the only member: nobody can mend it then.
+    /// Whether the node, however far its log goes, may take itself for the only voter: nobody can mend it then.
     #[must_use]
     pub fn is_lonely(&self, place: usize) -> bool {
         self.checker.is_lonely(place)

@@ -99,6 +99,8 @@ pub struct World {
     clients: Vec<Client>,
     /// Which client waits for a ticket.
     tickets: Vec<u16>,
+    /// Nodes that clients try.
+    endpoints: Vec<usize>,
     desks: Vec<Desk>,
     dice: Dice,
     partitions: u32,
@@ -127,6 +129,7 @@ impl World {
             network: Network::new(seed, MAX_NODES),
             clients: (1..=plan.clients.count).map(|number| Client::new(seed, number)).collect(),
             tickets: Vec::new(),
+            endpoints: (0..count).collect(),
             desks: (0..count).map(desk).collect(),
             dice: Dice::new(seed, WORLD_STREAM),
             partitions: 0,
@@ -234,8 +237,7 @@ impl World {
             Happening::Initialize => self.initialize(),
             Happening::Client { client } => self.request(client),
             Happening::Impatient { client, attempt } => {
-                let nodes = self.cluster.node_count();
-                let next = self.clients[usize::from(client)].impatient(attempt, nodes);
+                let next = self.clients[usize::from(client)].impatient(attempt, &self.endpoints);
                 self.go_on(client, next);
                 Ok(())
             }
@@ -369,6 +371,7 @@ impl World {
         if node == self.desks.len() {
             let seed = self.seed;
             self.desks.push(Desk::new(Dice::new(seed, DESK_STREAM + node as u64)));
+            self.endpoints.push(node);
         }
         let view = self.cluster.node(node);
         let desk = &mut self.desks[node];
@@ -451,7 +454,7 @@ impl World {
             let patience = self.plan.clients.patience;
             self.schedule_in(patience, Happening::Impatient { client: number, attempt });
         } else {
-            client.look_elsewhere(self.cluster.node_count());
+            client.look_elsewhere(&self.endpoints);
             self.go_on(number, Next::Retry);
         }
         self.act(&action)
@@ -462,7 +465,7 @@ impl World {
         let Some(&number) = self.tickets.get(place).filter(|number| **number != u16::MAX) else { return };
         let client = &mut self.clients[usize::from(number)];
         if client.is_waiting_for(ended.ticket) {
-            let next = client.answered(ended.answer, self.cluster.node_count());
+            let next = client.answered(ended.answer, &self.endpoints);
             self.go_on(number, next);
         }
     }

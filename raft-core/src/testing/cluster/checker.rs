@@ -192,6 +192,21 @@ impl Checker {
         Ok(())
     }
 
+    /// A power cut has struck in the middle of a step: of what the node came to, nobody may ever see anything but what it
+    /// has committed, which others may have been told.
+    pub(super) fn check_struck(
+        &mut self,
+        at: Time,
+        place: usize,
+        nodes: &[SimNode],
+    ) -> Result<(), Violation> {
+        let commit = nodes[place].running().map(|running| running.driver.raft().commit_index());
+        if commit.is_some_and(|commit| commit > self.views[place].commit) {
+            self.check_commit(at, place, nodes)?;
+        }
+        Ok(())
+    }
+
     fn check_term(&mut self, at: Time, place: usize, driver: &SimDriver) -> Result<(), Violation> {
         let hard_state = driver.raft().hard_state();
         let view = &mut self.views[place];
@@ -390,7 +405,10 @@ impl Checker {
         let holds = |id: NodeId| nodes.get(place_of(id)).is_some_and(|node| node.disk_holds(entry));
         let wins = |members: &Configuration| members.quorum().vote(|id| Some(holds(id))) == VoteResult::Won;
         let quorum = configuration.quorum();
-        if wins(configuration) || self.replaced(place, raft.commit_index()).is_some_and(|old| wins(&old)) {
+        let before = self.replaced(place, raft.commit_index());
+        // A power cut may have kept the newest one from being written.
+        let written = self.views[place].configurations.last().map(|(_, members)| members);
+        if wins(configuration) || before.iter().chain(written).any(|members| wins(members)) {
             return Ok(());
         }
         let holders = quorum.voters().into_iter().filter(|id| holds(*id)).collect();
@@ -403,7 +421,14 @@ impl Checker {
         let last = newest.meta.last;
         match self.snapshots.entry(last.index).or_insert_with(|| newest.clone()) {
             other if *other == newest => Ok(()),
-            _ => Err(Violation::SnapshotsDiffer { at, node: node.id, last }),
+            other => {
+                let what = if other.meta.configuration == newest.meta.configuration {
+                    "state"
+                } else {
+                    "configuration"
+                };
+                Err(Violation::SnapshotsDiffer { at, node: node.id, last, what })
+            }
         }
     }
 }

@@ -45,8 +45,7 @@ impl Cluster {
             return Err(Violation::Halted { at, node: id, halt });
         }
         if running.struck().is_some() {
-            // In memory it went on to where nobody can see it any more.
-            return Ok(());
+            return self.checker.check_struck(self.now, node, &self.nodes);
         }
         self.checker.check_node(self.now, node, &self.nodes)
     }

@@ -151,7 +151,7 @@ pub enum Violation {
         truth: String,
     },
     /// Two snapshots of the same index differ.
-    #[error("{at:?}: node {node}'s snapshot at {last} is not the one that was taken elsewhere")]
+    #[error("{at:?}: the {what} in node {node}'s snapshot at {last} is not the one in a snapshot taken elsewhere")]
     SnapshotsDiffer {
         /// When.
         at: Time,
@@ -159,6 +159,8 @@ pub enum Violation {
         node: NodeId,
         /// Last entry that they include.
         last: EntryId,
+        /// What differs.
+        what: &'static str,
     },
     /// Two configurations in a row could decide without each other.
     #[error("{at:?}: leader {node} appends configuration {entry}, but {reason}")]

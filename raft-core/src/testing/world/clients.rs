@@ -74,22 +74,22 @@ impl Client {
     }
 
     /// Takes an answer.
-    pub(super) fn answered(&mut self, answer: Answer, nodes: usize) -> Next {
+    pub(super) fn answered(&mut self, answer: Answer, nodes: &[usize]) -> Next {
         self.ticket = None;
         match answer {
             Answer::Done(_) => {
                 self.request = None;
                 return Next::Think;
             }
-            Answer::Elsewhere(Some(leader)) if place_of(leader) < nodes => self.target = place_of(leader),
-            Answer::Elsewhere(_) | Answer::Unknown => self.look_elsewhere(nodes),
+            Answer::Elsewhere(Some(leader)) => self.target = place_of(leader),
+            Answer::Elsewhere(None) | Answer::Unknown => self.look_elsewhere(nodes),
             Answer::Refused => {}
         }
         Next::Retry
     }
 
     /// It has waited for its attempt number `attempt` long enough.
-    pub(super) fn impatient(&mut self, attempt: u32, nodes: usize) -> Next {
+    pub(super) fn impatient(&mut self, attempt: u32, nodes: &[usize]) -> Next {
         if self.attempt != attempt || self.ticket.is_none() {
             return Next::Nothing;
         }
@@ -98,7 +98,7 @@ impl Client {
         Next::Retry
     }
 
-    pub(super) const fn look_elsewhere(&mut self, nodes: usize) {
-        self.target = self.dice.place(nodes);
+    pub(super) fn look_elsewhere(&mut self, nodes: &[usize]) {
+        self.target = self.dice.pick(nodes);
     }
 }

@@ -83,6 +83,7 @@ impl World {
     /// Heals a random quorum; all others stay broken.
     fn heal_quorum(&mut self) -> Result<Vec<usize>, Violation> {
         let core = self.draw_quorum();
+        self.endpoints.clone_from(&core);
         self.plan.clear_up();
         self.network.heal();
         let voidable = |what| {
@@ -191,6 +192,7 @@ impl World {
 
     fn heal_all(&mut self) -> Result<(), Violation> {
         self.network.heal();
+        self.endpoints = (0..self.cluster.node_count()).filter(|node| self.is_sound(*node)).collect();
         self.closing = true;
         (0..self.cluster.node_count()).try_for_each(|node| self.heal_node(node))
     }

@@ -133,6 +133,7 @@ impl Plan {
         let (network, disk) = (&mut self.network, &mut self.disk);
         network.delay = Range { min: timeout / 1000, max: timeout / 200 };
         disk.sync = Range { min: timeout / 1000, max: timeout / 200 };
+        self.clients.patience = self.clients.patience.min(timeout);
         (network.late_permille, network.loss_permille, network.duplicate_permille) = (0, 0, 0);
         (disk.late_permille, disk.snapshot_fails_permille) = (0, 0);
     }

@@ -71,10 +71,10 @@ impl Checker {
         }
     }
 
-    /// Whether the node has ever believed, as far as its log goes, to be the only member.
+    /// Whether the node has ever believed, as far as its log goes, to be the only voter.
     pub(in crate::testing::cluster) fn is_lonely(&self, place: usize) -> bool {
         let id = node_id(place);
-        let alone = |members: &Configuration| members.members().iter().all(|member| member.id == id);
+        let alone = |members: &Configuration| members.quorum().voters() == [id];
         self.views[place].configurations.iter().any(|(_, members)| alone(members))
     }
 

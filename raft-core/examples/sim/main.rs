@@ -1,9 +1,12 @@
-//! Runs the simulator: many seeds, one seed, or one failing seed made short. `cargo xtask sim` calls it.
+//! Runs the simulator: many seeds, one seed, one failing seed made short, or seeded bugs. `cargo xtask sim` calls it.
+
+mod args;
+#[cfg(feature = "mutants")]
+mod mutants;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,81 +14,53 @@ use std::time::{Duration, Instant};
 
 use raft_core::testing::cluster::Violation;
 use raft_core::testing::shrink::{Shrunk, shrink};
-use raft_core::testing::world::{Plan, Report, World, run_seed};
+use raft_core::testing::world::{Report, World, run_seed};
 
-const USAGE: &str = "usage: sim --seeds FIRST..END [--jobs N] [--report] | --seed N | --shrink N
-  --seeds FIRST..END  run these seeds; END is not one of them
-  --jobs N            on so many threads (default: 1)
-  --report            say how the runs were distributed
-  --seed N            run one seed and say what it did
-  --shrink N          make the failing run of one seed short
-  --chart FILE        with --seed or --shrink: draw a failing run as an HTML page
-  --small             with small clusters and short runs, whose failures are easily understood";
+use args::{Args, Mode};
 
 /// Steps that a shrinker may replay: some tens of seconds.
 const SHRINK_BUDGET: u64 = 20_000_000;
 
-#[derive(Default)]
-struct Args {
-    seeds: Option<Range<u64>>,
-    shrink: bool,
-    report: bool,
-    small: bool,
-    jobs: usize,
-    chart: Option<PathBuf>,
-}
-
 fn main() -> ExitCode {
-    let Some(args) = parse(std::env::args().skip(1)) else {
-        eprintln!("{USAGE}");
+    let Some(args) = Args::parse(std::env::args().skip(1)) else {
+        eprintln!("{}", args::USAGE);
         return ExitCode::from(2);
     };
-    let Some(seeds) = args.seeds.clone() else {
-        eprintln!("{USAGE}");
+    if !plant(&args) {
         return ExitCode::from(2);
-    };
+    }
     // A panic is a finding like any other; it is reported with its seed.
     std::panic::set_hook(Box::new(|_| {}));
-    let passed = match seeds.end - seeds.start {
-        1 if args.shrink => shorten(&args, seeds.start),
-        1 => run_one(&args, seeds.start),
-        _ => run_many(&args, seeds),
+    let seeds = args.seeds.clone().unwrap_or_default();
+    let passed = match args.mode {
+        Mode::Seeds => run_many(&args, seeds),
+        Mode::Seed => run_one(&args, seeds.start),
+        Mode::Shrink => shorten(&args, seeds.start),
+        Mode::Mutants => return all_mutants(&args),
     };
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn parse(mut words: impl Iterator<Item = String>) -> Option<Args> {
-    let mut args = Args { jobs: 1, ..Args::default() };
-    while let Some(word) = words.next() {
-        match word.as_str() {
-            "--seeds" => {
-                let range = words.next()?;
-                let (first, end) = range.split_once("..")?;
-                args.seeds = Some(first.parse().ok()?..end.parse().ok()?).filter(|range| !range.is_empty());
-            }
-            "--seed" | "--shrink" => {
-                args.shrink = word == "--shrink";
-                let seed: u64 = words.next()?.parse().ok()?;
-                args.seeds = Some(seed..seed + 1);
-            }
-            "--jobs" => args.jobs = words.next()?.parse().ok().filter(|jobs| *jobs > 0)?,
-            "--chart" => args.chart = Some(words.next()?.into()),
-            "--report" => args.report = true,
-            "--small" => args.small = true,
-            _ => return None,
-        }
+#[cfg(feature = "mutants")]
+use mutants::run_all as all_mutants;
+
+#[cfg(feature = "mutants")]
+fn plant(args: &Args) -> bool {
+    mutants::plant_named(args.mutant.as_deref())
+}
+
+#[cfg(not(feature = "mutants"))]
+fn plant(args: &Args) -> bool {
+    let wanted = args.mutant.is_some() || args.mode == Mode::Mutants;
+    if wanted {
+        eprintln!("this program was built without the feature `mutants`");
     }
-    Some(args)
+    !wanted
 }
 
-fn plan(args: &Args, seed: u64) -> Plan {
-    let plan = Plan::draw(seed);
-    if args.small { plan.small() } else { plan }
-}
-
-fn replay_command(args: &Args, seed: u64) -> String {
-    let small = if args.small { " --small" } else { "" };
-    format!("cargo xtask sim --seed {seed}{small}")
+#[cfg(not(feature = "mutants"))]
+fn all_mutants(_args: &Args) -> ExitCode {
+    ExitCode::from(2)
 }
 
 /// What all threads share.
@@ -112,7 +87,7 @@ fn run_many(args: &Args, seeds: Range<u64>) -> bool {
     let Results { reports, failures } =
         batch.results.into_inner().expect("no thread panics while it holds it");
     for (seed, violation) in &failures {
-        println!("seed {seed}: {}: {violation}\n  {}", violation.name(), replay_command(args, *seed));
+        println!("seed {seed}: {}: {violation}\n  {}", violation.name(), args.replay_command(*seed));
     }
     if args.report {
         print!("{}", describe(&reports, elapsed, args.jobs));
@@ -122,12 +97,13 @@ fn run_many(args: &Args, seeds: Range<u64>) -> bool {
 }
 
 fn work(args: &Args, batch: &Batch, end: u64) {
+    plant(args);
     loop {
         let seed = batch.next.fetch_add(1, Ordering::Relaxed);
         if seed >= end {
             return;
         }
-        let result = run_seed(seed, &plan(args, seed));
+        let result = run_seed(seed, &args.plan(seed));
         let mut results = batch.results.lock().expect("no thread panics while it holds it");
         match result {
             Ok(report) => results.reports.push(report),
@@ -178,14 +154,14 @@ fn describe(reports: &[Report], elapsed: Duration, jobs: usize) -> String {
 
 fn run_one(args: &Args, seed: u64) -> bool {
     let began = Instant::now();
-    match run_seed(seed, &plan(args, seed)) {
+    match run_seed(seed, &args.plan(seed)) {
         Ok(report) => {
             print!("{}", describe(&[report], began.elapsed(), 1));
             println!("seed {seed}: passed, trace {:016x}", report.trace_hash);
             true
         }
         Err(violation) => {
-            println!("seed {seed}: {}: {violation}\n  {}", violation.name(), replay_command(args, seed));
+            println!("seed {seed}: {}: {violation}\n  {}", violation.name(), args.replay_command(seed));
             false
         }
     }
@@ -193,7 +169,7 @@ fn run_one(args: &Args, seed: u64) -> bool {
 
 fn shorten(args: &Args, seed: u64) -> bool {
     let began = Instant::now();
-    let (plan, mut steps) = (plan(args, seed), Vec::new());
+    let (plan, mut steps) = (args.plan(seed), Vec::new());
     let Err(violation) = World::run_recorded(seed, &plan, &mut steps) else {
         println!("seed {seed}: passed; there is nothing to make short");
         return true;
