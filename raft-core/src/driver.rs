@@ -112,7 +112,7 @@ pub enum Outcome<R> {
         result: Result<LogIndex, ReadError>,
     },
     /// A wish to hand leadership over. It has begun, not more; see
-    /// [`Effect::TransferBegun`](crate::Effect::TransferBegun).
+    /// [`Effect::TransferBegun`].
     Transfer {
         /// Its ticket.
         ticket: Ticket,

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use raft_core::testing::world::Plan;
 
-pub(crate) const USAGE: &str = "usage: sim --seeds FIRST..END [--jobs N] [--report] | --seed N | --shrink N | --mutants
+pub(crate) const USAGE: &str =
+    "usage: sim --seeds FIRST..END [--jobs N] [--report] | --seed N | --shrink N | --mutants
   --seeds FIRST..END  run these seeds; END is not one of them
   --jobs N            on so many threads (default: 1)
   --report            say how the runs were distributed, and which marks were reached

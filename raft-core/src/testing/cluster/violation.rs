@@ -151,7 +151,9 @@ pub enum Violation {
         truth: String,
     },
     /// Two snapshots of the same index differ.
-    #[error("{at:?}: the {what} in node {node}'s snapshot at {last} is not the one in a snapshot taken elsewhere")]
+    #[error(
+        "{at:?}: the {what} in node {node}'s snapshot at {last} is not the one in a snapshot taken elsewhere"
+    )]
     SnapshotsDiffer {
         /// When.
         at: Time,
