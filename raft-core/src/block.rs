@@ -68,7 +68,7 @@ pub struct TermRun {
 pub type TermRuns = SmallVec<[TermRun; 1]>;
 
 /// A contiguous range of log entries. Cheap to clone; see the module for layout and invariant.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Block {
     runs: TermRuns,
     table: Bytes,
@@ -154,6 +154,14 @@ pub enum BlockError {
     },
 }
 
+impl Clone for Block {
+    fn clone(&self) -> Self {
+        // The runs are plain bytes, nearly always one: copied as such, not element by element.
+        let runs = TermRuns::from_slice(&self.runs);
+        Self { runs, table: self.table.clone(), payload: self.payload.clone() }
+    }
+}
+
 impl Block {
     /// Puts a block together from its parts, checking the block invariant (not the payload checksums).
     ///
@@ -211,7 +219,7 @@ impl Block {
     /// Bytes of the header, table and payload together: what the block costs on a wire or disk, near enough.
     #[must_use]
     pub fn encoded_bytes(&self) -> usize {
-        self.header().encoded_len() + self.table.len() + self.payload.len()
+        BlockHeader::len_with(self.runs.len()) + self.table.len() + self.payload.len()
     }
 
     /// The term runs, first to last; never empty.

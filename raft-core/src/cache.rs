@@ -50,7 +50,7 @@ impl Cache {
         if self.blocks.front().is_none_or(|block| block.first_index() > from) {
             return None;
         }
-        let start = self.blocks.partition_point(|block| block.last_index() < from);
+        let start = self.block_of(from);
         let mut bytes = 0;
         let mut found = Vec::new();
         for block in self.blocks.range(start..).take_while(|block| block.first_index() <= through) {
@@ -62,6 +62,17 @@ impl Cache {
             found.push(block);
         }
         Some(found)
+    }
+
+    /// Position of the first block that reaches `index`. Nearly always it is one of the newest, which are at hand, while a
+    /// search through the whole cache touches memory that is not.
+    fn block_of(&self, index: LogIndex) -> usize {
+        let newest = self.blocks.len().saturating_sub(4);
+        if self.blocks.get(newest).is_some_and(|block| block.first_index() <= index) {
+            return newest
+                + self.blocks.range(newest..).take_while(|block| block.last_index() < index).count();
+        }
+        self.blocks.partition_point(|block| block.last_index() < index)
     }
 
     /// Last index and encoded bytes of each block that reaches behind `after`.

@@ -112,7 +112,7 @@ pub enum Outcome<R> {
         result: Result<LogIndex, ReadError>,
     },
     /// A wish to hand leadership over. It has begun, not more; see
-    /// [`Effect::TransferBegun`](crate::Effect::TransferBegun).
+    /// [`Effect::TransferBegun`].
     Transfer {
         /// Its ticket.
         ticket: Ticket,
@@ -146,6 +146,8 @@ pub struct Driver<L, T, S, M: StateMachine> {
     told_cluster: Option<ClusterId>,
     snapshot_failure: Option<StoreError>,
     log_damage: Option<StoreError>,
+    /// Carrying out an effect has failed at once, which is an input again.
+    has_new_input: bool,
     halt: Option<Halt>,
 }
 
@@ -197,6 +199,7 @@ where
             told_cluster: None,
             snapshot_failure: None,
             log_damage: None,
+            has_new_input: false,
             halt: None,
         })
     }
@@ -277,7 +280,6 @@ where
             self.raft.drain(&mut effects);
             // First, because an answer may go to a peer that only the new cluster or configuration makes known.
             self.introduce_members();
-            let idle = effects.is_empty();
             for effect in effects.drain(..) {
                 self.perform(now, effect);
             }
@@ -285,7 +287,8 @@ where
             // Last, because who leaves is told so before.
             self.dismiss_members();
             let applied = self.apply(now);
-            if self.halt.is_some() || (idle && !applied) {
+            let more = applied && (self.raft.has_more_to_apply() || self.applier.has_work());
+            if self.halt.is_some() || !(more || std::mem::take(&mut self.has_new_input)) {
                 break;
             }
         }

@@ -2,7 +2,7 @@
 //! that does not notice one of them would not notice the real thing either.
 //!
 //! They exist with the feature `mutants` alone, which nothing but the simulator's mutation runs may enable. Without it
-//! [`mutant!`] is the constant `false`, and nothing of this is compiled in.
+//! `mutant!` is the constant `false`, and nothing of this is compiled in.
 
 /// Whether the named bug is planted here.
 #[cfg(feature = "mutants")]

@@ -50,6 +50,11 @@ impl Reads {
         self.round
     }
 
+    /// Whether a read waits for a quorum.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.parked.len() + self.waiting.len()
     }

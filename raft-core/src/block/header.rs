@@ -26,7 +26,12 @@ impl BlockHeader {
     /// Bytes that [`encode`](Self::encode) appends.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
-        FIXED_BYTES + self.runs.len() * RUN_BYTES
+        Self::len_with(self.runs.len())
+    }
+
+    /// The same, for a header with so many runs.
+    pub(super) const fn len_with(runs: usize) -> usize {
+        FIXED_BYTES + runs * RUN_BYTES
     }
 
     /// Bytes of the table that belongs to this header.

@@ -135,7 +135,10 @@ impl<M: StateMachine> Applier<M> {
             let Some(Job::Apply(blocks)) = self.queue.pop_front_if(|job| matches!(job, Job::Apply(_))) else {
                 break;
             };
-            let (now, later) = split(blocks, boundary);
+            let (now, later) = match blocks.last() {
+                Some(block) if block.last_index() > boundary => split(blocks, boundary),
+                _ => (blocks, Vec::new()),
+            };
             if !later.is_empty() {
                 self.queue.push_front(Job::Apply(later));
             }

@@ -1,5 +1,7 @@
 //! One effect, one call; one event, one input.
 
+use std::sync::Arc;
+
 use super::proposals::Fate;
 use super::{Applied, Driver, MAX_WAITING_READS, Outcome};
 use crate::effect::Effect;
@@ -59,6 +61,7 @@ where
         let entries = matches!(message, Message::AppendEntries(_));
         if self.transport.send(to, message).is_err() && entries {
             self.raft.step(now, Input::Unreachable(to));
+            self.has_new_input = true;
         }
     }
 
@@ -89,7 +92,10 @@ where
     fn send_snapshot(&mut self, now: Time, to: NodeId, term: Term) {
         match self.snapshots.source() {
             Some((info, source)) => self.transport.send_snapshot(to, SnapshotOffer { term, info }, source),
-            None => self.raft.step(now, Input::SnapshotSent { to, complete: false }),
+            None => {
+                self.raft.step(now, Input::SnapshotSent { to, complete: false });
+                self.has_new_input = true;
+            }
         }
     }
 
@@ -202,12 +208,13 @@ where
         let (Some(told), Some(now)) = (&self.told_configuration, self.raft.configuration_to_reach()) else {
             return false;
         };
-        told != now && told.members().iter().any(|member| now.member(member.id).is_none())
+        !Arc::ptr_eq(told, now) && told.members().iter().any(|member| now.member(member.id).is_none())
     }
 
     fn tell_members(&mut self) {
         let to_reach = self.raft.configuration_to_reach();
-        if to_reach == self.told_configuration.as_ref() {
+        let is_told = |now| self.told_configuration.as_ref().is_some_and(|told| Arc::ptr_eq(told, now));
+        if to_reach.is_none_or(is_told) {
             return;
         }
         self.told_configuration = to_reach.cloned();

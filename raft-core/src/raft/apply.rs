@@ -62,6 +62,11 @@ impl Raft {
         }
     }
 
+    /// Whether the next batch of effects would hand out more.
+    pub(crate) fn has_more_to_apply(&self) -> bool {
+        self.applying.next <= self.commit_index.min(self.vouched_for()) && !self.applying.fetching
+    }
+
     fn emit_apply(&mut self, blocks: Vec<Block>) {
         let Some(last) = blocks.last().map(Block::last_index) else { return };
         let bytes = blocks.iter().map(Block::encoded_bytes).sum();

@@ -67,6 +67,9 @@ impl Raft {
     /// Answers the reads that a quorum has confirmed.
     pub(super) fn confirm_reads(&mut self) {
         let Role::Leader(leader) = &mut self.role else { return };
+        if !leader.reads.is_waiting() {
+            return;
+        }
         let Some(configuration) = self.configurations.latest() else { return };
         let own_round = leader.reads.round();
         let round_of = |voter: NodeId| match leader.progress.get(&voter) {

@@ -49,7 +49,6 @@ impl Raft {
         if through > self.terms.base().index {
             self.terms.compact(through);
             self.damage.covered(through);
-            self.damage.covered(through);
             self.effects.push(Effect::Compact { through });
         }
         self.configurations.compact(covered);

@@ -84,8 +84,8 @@ fn overtaken_answers_move_nothing_back() {
     for stale in [matched(2, 2), matched(2, 4), conflict(2, 1, entry(0, 0)), conflict(2, 5, entry(1, 1))] {
         node.receives(2, stale.clone());
         let progress = node.progress(2);
-        let (match_index, next_index, state) = (progress.match_index, progress.next_index, progress.state);
-        assert_eq!((match_index, next_index, state), (LogIndex(5), LogIndex(6), "replicate"), "{stale:?}");
+        // One that claims less than is known may come from a node that started again: then it is asked where it stands.
+        assert_eq!((progress.match_index, progress.next_index), (LogIndex(5), LogIndex(6)), "{stale:?}");
     }
     // A refusal of what is really in flight: back to the last entry that is known to match.
     node.proposes("d").unwrap();
