@@ -64,6 +64,13 @@ mod mutants;
 #[macro_use]
 pub mod mutants;
 
+#[cfg(not(feature = "testing"))]
+#[macro_use]
+mod marks;
+#[cfg(feature = "testing")]
+#[macro_use]
+pub mod marks;
+
 pub mod block;
 mod cache;
 pub mod configuration;

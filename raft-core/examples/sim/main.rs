@@ -12,6 +12,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use raft_core::marks::{self, Mark};
 use raft_core::testing::chart::draw;
 use raft_core::testing::cluster::{Setup, Violation};
 use raft_core::testing::shrink::{Shrunk, search, shrink};
@@ -80,6 +81,7 @@ struct Batch {
 struct Results {
     reports: Vec<Report>,
     failures: BTreeMap<u64, Violation>,
+    marks: BTreeMap<Mark, u64>,
 }
 
 fn run_many(args: &Args, seeds: Range<u64>) -> bool {
@@ -91,16 +93,22 @@ fn run_many(args: &Args, seeds: Range<u64>) -> bool {
         }
     });
     let elapsed = began.elapsed();
-    let Results { reports, failures } =
+    let Results { reports, failures, marks } =
         batch.results.into_inner().expect("no thread panics while it holds it");
     for (seed, violation) in &failures {
         println!("seed {seed}: {}: {violation}\n  {}", violation.name(), args.replay_command(*seed));
     }
     if args.report {
-        print!("{}", describe(&reports, elapsed, args.jobs));
+        print!("{}{}", describe(&reports, elapsed, args.jobs), describe_marks(&marks));
     }
-    println!("{} seeds, {} failed, {:.1} s", seeds.end - seeds.start, failures.len(), elapsed.as_secs_f64());
-    failures.is_empty()
+    let missed: Vec<_> = Mark::ALL.iter().filter(|mark| !marks.contains_key(mark)).collect();
+    for mark in &missed {
+        println!("not reached: {mark:?}: {}", mark.what());
+    }
+    let marks = format!("{} of {} marks reached", Mark::ALL.len() - missed.len(), Mark::ALL.len());
+    let (count, seconds) = (seeds.end - seeds.start, elapsed.as_secs_f64());
+    println!("{count} seeds, {} failed, {marks}, {seconds:.1} s", failures.len());
+    failures.is_empty() && (missed.is_empty() || !args.require_marks)
 }
 
 fn work(args: &Args, batch: &Batch, end: u64) {
@@ -108,7 +116,7 @@ fn work(args: &Args, batch: &Batch, end: u64) {
     loop {
         let seed = batch.next.fetch_add(1, Ordering::Relaxed);
         if seed >= end {
-            return;
+            break;
         }
         let result = run_seed(seed, &args.plan(seed));
         let mut results = batch.results.lock().expect("no thread panics while it holds it");
@@ -119,6 +127,15 @@ fn work(args: &Args, batch: &Batch, end: u64) {
             }
         }
     }
+    let mut results = batch.results.lock().expect("no thread panics while it holds it");
+    for (mark, count) in marks::take().into_iter().filter(|(_, count)| *count > 0) {
+        *results.marks.entry(mark).or_default() += count;
+    }
+}
+
+fn describe_marks(marks: &BTreeMap<Mark, u64>) -> String {
+    let line = |(mark, count): (&Mark, &u64)| format!("{count:>10}  {mark:?}: {}\n", mark.what());
+    marks.iter().map(line).collect()
 }
 
 type Figure = (&'static str, fn(&Report) -> u64);

@@ -92,7 +92,7 @@ impl Raft {
         match reason {
             ReadFailure::Damaged { index, reason } if others => {
                 self.damage.found(index);
-                self.compact();
+                self.fall_back_on_snapshot(index);
                 self.effects.push(Effect::LogDamaged { index, reason });
                 // A follower's next word to its leader is about this.
                 self.report_hole();

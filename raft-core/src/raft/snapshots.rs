@@ -16,7 +16,7 @@ use crate::configurations::Configurations;
 use crate::effect::Effect;
 use crate::snapshot::{SnapshotInfo, SnapshotMeta, SnapshotOffer};
 use crate::transport::TransferId;
-use crate::types::{EntryId, LogIndex, NodeId, Term};
+use crate::types::{LogIndex, NodeId, Term};
 
 /// A snapshot on its way in; one at a time.
 #[derive(Clone, Debug)]
@@ -114,11 +114,7 @@ impl Raft {
             // snapshot covers is committed.
             self.commit_index = self.commit_index.max(meta.last.index);
             if self.damage.first_hole(self.terms.last()).is_some_and(|hole| hole <= meta.last.index) {
-                self.skip_damage(meta.last);
-                if let Some(configuration) = &meta.configuration {
-                    // Its entry may be among the damaged ones.
-                    self.configurations.insert(meta.configuration_index, Arc::clone(configuration));
-                }
+                self.skip_damage(&meta);
             }
             self.snapshot = meta;
             self.compact();
@@ -129,11 +125,25 @@ impl Raft {
     }
 
     /// The snapshot covers entries that could not be applied. What follows it stays: it may have been acknowledged.
-    fn skip_damage(&mut self, last: EntryId) {
+    fn skip_damage(&mut self, meta: &SnapshotMeta) {
+        let last = meta.last;
         self.damage.covered(last.index);
         self.applying = Applying::new(last.index);
         self.fetches.retain(|_, fetch| *fetch != Fetch::Apply);
         self.effects.push(Effect::Restore(last));
+        if let Some(configuration) = &meta.configuration {
+            // Its entry may be among the damaged ones.
+            self.configurations.insert(meta.configuration_index, Arc::clone(configuration));
+        }
+    }
+
+    /// A damaged entry was found that the newest snapshot covers: if it was still to be applied, the snapshot is.
+    pub(super) fn fall_back_on_snapshot(&mut self, damaged: LogIndex) {
+        let meta = self.snapshot.clone();
+        if damaged <= meta.last.index && damaged > self.applying.handed_out() {
+            self.skip_damage(&meta);
+        }
+        self.compact();
     }
 
     /// `[Raft Figure 13, 7 and 8]`: "Discard the entire log. Reset state machine using snapshot contents (and load

@@ -11,6 +11,7 @@ mod history;
 mod machine;
 mod messages;
 mod node;
+mod observe;
 mod perform;
 mod seams;
 mod settle;

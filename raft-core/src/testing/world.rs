@@ -330,7 +330,8 @@ impl World {
             TransferPhase::Accepted => TransferStep::Chunks(1 + self.desks[to].dice.below(4)),
         };
         self.act(&Action::Transfer { from, to, step })?;
-        if self.cluster.transfer(from, to).is_some() {
+        // With the report it is over; what has begun since has its own schedule.
+        if step != TransferStep::Report && self.cluster.transfer(from, to).is_some() {
             self.schedule_transfer(from, to);
         }
         Ok(())

@@ -81,6 +81,8 @@ struct View {
     configurations: Vec<(LogIndex, Arc<Configuration>)>,
     /// The configuration that was in force until this very step, if it appended another.
     replaced: Option<Arc<Configuration>>,
+    /// Starts within the term that it is in.
+    starts: u32,
     /// Highest term that it has told others as durable.
     promised: Term,
 }
@@ -138,7 +140,13 @@ impl Checker {
         let Some(running) = node.running() else { return Ok(()) };
         let Recovered { hard_state, base, last, runs, configurations, .. } =
             node.with_disk(LogImage::recovered);
-        let promised = self.views.get(place).map_or(Term(0), |view| view.promised);
+        let before = self.views.get(place);
+        let promised = before.map_or(Term(0), |view| view.promised);
+        let same_term = before.filter(|view| view.term == hard_state.current_term);
+        let starts = same_term.map_or(0, |view| view.starts) + 1;
+        if starts == 5 {
+            mark!(RestartsWithinTerm);
+        }
         let log = LogTerms::new(base, &runs, last.index);
         for (index, members) in configurations {
             let id = EntryId::new(log.term_at(index).unwrap_or_default(), index);
@@ -157,6 +165,7 @@ impl Checker {
             leads: false,
             configurations,
             replaced: None,
+            starts,
             promised,
         };
         if view.term < promised {
@@ -185,8 +194,12 @@ impl Checker {
             self.check_commit(at, place, nodes)?;
         }
         let leads = raft.role() == RoleName::Leader;
-        if leads && !std::mem::replace(&mut self.views[place].leads, leads) {
+        let led = std::mem::replace(&mut self.views[place].leads, leads);
+        if leads && !led {
             self.check_new_leader(at, &running.driver)?;
+            self.mark_new_leader(place, nodes);
+        } else if led && !leads {
+            mark!(LeaderMissesQuorum);
         }
         self.views[place].leads = leads;
         Ok(())
@@ -216,7 +229,13 @@ impl Checker {
             return Err(Violation::TermFell { at, node, before, after: term });
         }
         // Whoever leads a later term than it was seen in leads anew.
-        view.leads &= term == view.term;
+        if view.leads && term > view.term {
+            mark!(LeaderDeposed);
+            view.leads = false;
+        }
+        if term > view.term {
+            view.starts = 0;
+        }
         (view.term, view.vote) = (term, vote);
         Ok(())
     }
@@ -267,12 +286,20 @@ impl Checker {
     ) -> Result<(), Violation> {
         let View { log, term, configurations, .. } = &mut self.views[place];
         if let Some(base) = write.reset {
+            mark!(LogResetBySnapshot);
             log.reset(base);
             configurations.clear();
         }
         if let Some(from) = write.truncate_from.filter(|from| *from <= log.last().index) {
             if led.is_some() {
                 return Err(Violation::LeaderTruncates { at, node, term: *term, from });
+            }
+            mark!(EntriesTruncated);
+            if log.last().index.since(from) >= 9 {
+                mark!(ManyEntriesTruncated);
+            }
+            if configurations.last().is_some_and(|(index, _)| *index >= from) {
+                mark!(ConfigurationTruncated);
             }
             log.truncate(from);
             configurations.retain(|(index, _)| *index < from);
@@ -286,6 +313,9 @@ impl Checker {
             }
             log.append(block);
             self.meet_block(at, node, block, last.term)?;
+        }
+        if !write.fill.is_empty() {
+            mark!(HoleMended);
         }
         let new = write.append.iter().chain(&write.fill).flat_map(Block::entries);
         for entry in new.filter(|entry| entry.kind == EntryKind::Configuration) {
@@ -331,6 +361,27 @@ impl Checker {
         // What was committed in this term or later need not be there yet: votes may have been long under way.
         let earlier = self.committed_in.range(..term).map(|(_, index)| *index).max();
         earlier.map_or(Ok(()), |index| self.check_holds_committed(at, driver, index, "leads"))
+    }
+
+    fn mark_new_leader(&self, place: usize, nodes: &[SimNode]) {
+        if self.views.iter().filter(|view| view.leads).count() > 1 {
+            mark!(TwoLeadersAlive);
+        }
+        let Some(running) = nodes[place].running() else { return };
+        let raft = running.driver.raft();
+        let Some(members) = raft.configuration() else { return };
+        if !members.quorum().contains(raft.id()) {
+            mark!(LeaderOutsideMembers);
+        }
+        // Before the entry that opened its term.
+        let index = raft.last_entry().index.prev();
+        let Some(term) = raft.term_at(index).filter(|_| index.0 > self.committed()) else { return };
+        let holds = |id: NodeId| {
+            nodes.get(place_of(id)).is_some_and(|node| node.disk_holds(EntryId::new(term, index)))
+        };
+        if members.quorum().vote(|id| Some(holds(id))) == VoteResult::Won {
+            mark!(EarlierEntryOnMajority);
+        }
     }
 
     /// The node's log is the committed one at `index`, or has forgotten what is there.

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use super::machine::STALE;
 use crate::input::Ticket;
 use crate::types::{EntryId, LogIndex};
 
@@ -74,6 +75,9 @@ impl History {
     fn first_applied(&mut self, entry: AppliedEntry) -> Result<(), Untrue> {
         let AppliedEntry { id, ticket, client, seq, .. } = entry;
         self.entries.push(entry);
+        if client > 0 && !entry.executed && entry.reply != STALE {
+            mark!(DuplicateServed);
+        }
         if ticket == 0 {
             return Ok(());
         }

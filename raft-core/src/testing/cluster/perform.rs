@@ -6,11 +6,13 @@ use super::node::{SimNode, Waiting};
 use super::transfers::{TransferState, copy};
 use super::{
     Action, Answer, Cluster, Command, Ended, Loss, OPERATOR, TransferStep, Violation, Wish, member, node_id,
+    observe,
 };
 use crate::configuration::MemberChange;
 use crate::driver::Event;
 use crate::input::Ticket;
 use crate::message::{Message, ReadProof};
+use crate::raft::RoleName;
 use crate::testing::sim_log::LogImage;
 use crate::testing::sim_snapshots::SnapshotImage;
 use crate::time::Time;
@@ -60,9 +62,18 @@ impl Cluster {
             Action::Join { seed } => self.join(seed),
             Action::Damage { node, back } => {
                 let last = self.nodes[node].with_disk(LogImage::last).index;
-                Ok(self.nodes[node].damage(LogIndex(last.0.saturating_sub(back))))
+                let rotted = self.nodes[node].damage(LogIndex(last.0.saturating_sub(back)));
+                if rotted {
+                    mark!(EntryRotted);
+                }
+                Ok(rotted)
             }
-            Action::DiskFull { node, full } => self.with_running(node, |running| running.log.set_full(full)),
+            Action::DiskFull { node, full } => self.with_running(node, |running| {
+                if full {
+                    mark!(DiskFull);
+                }
+                running.log.set_full(full);
+            }),
             Action::TriggerSnapshot { node } => {
                 self.with_running(node, |running| running.driver.trigger_snapshot())
             }
@@ -92,6 +103,7 @@ impl Cluster {
         // What the handshake does: a member greets a node that belongs to no cluster before it says anything else.
         let stranger = running.driver.raft().hard_state().cluster_id.is_none();
         if let Some(cluster_id) = self.checker.cluster_id().filter(|_| stranger) {
+            mark!(NodeGreeted);
             self.enter(to, Waiting::Event(Event::Transport(TransportEvent::Greeted { cluster_id })));
         }
         let from = node_id(from);
@@ -157,6 +169,9 @@ impl Cluster {
         if !ended {
             return Ok(false);
         }
+        if fails {
+            mark!(SnapshotFailed);
+        }
         self.checker.check_snapshot(self.now, &self.nodes[node])?;
         self.settle(node)?;
         Ok(true)
@@ -166,6 +181,7 @@ impl Cluster {
         let Some(job) = self.nodes[node].running_mut().and_then(|running| running.restoring.take()) else {
             return Ok(false);
         };
+        mark!(StateRestored);
         self.input(node, Waiting::Event(Event::Restored(job.run())))
     }
 
@@ -222,6 +238,7 @@ impl Cluster {
 
     fn wipe(&mut self, node: usize) -> bool {
         self.crash(node, Loss::default());
+        mark!(FolderLost);
         !std::mem::replace(&mut self.nodes[node].gone, true)
     }
 
@@ -235,6 +252,9 @@ impl Cluster {
     pub(super) fn crash(&mut self, node: usize, loss: Loss) -> bool {
         if self.nodes[node].running().is_none() {
             return false;
+        }
+        if let Some(running) = self.nodes[node].running() {
+            observe::crashed(running, loss.log);
         }
         self.nodes[node].crash(loss);
         self.tally.crashes += 1;
@@ -277,9 +297,25 @@ impl Cluster {
         let Some(waiting) = self.nodes[node].running_mut().and_then(|running| running.paused.take()) else {
             return Ok(false);
         };
+        if waiting.len() >= 10 {
+            mark!(BatchAfterPause);
+        }
+        if self.is_outdated_leader(node) {
+            mark!(LeaderWakesUp);
+        }
         waiting.into_iter().for_each(|input| self.enter(node, input));
         self.settle(node)?;
         Ok(true)
+    }
+
+    /// Whether the node takes itself for the leader, while another one leads a later term.
+    fn is_outdated_leader(&self, node: usize) -> bool {
+        let term_led = |node: &SimNode| {
+            let raft = node.running()?.driver.raft();
+            (raft.role() == RoleName::Leader).then(|| raft.hard_state().current_term)
+        };
+        let own = term_led(&self.nodes[node]);
+        own.is_some() && self.nodes.iter().any(|other| term_led(other) > own)
     }
 
     fn transfer_step(&mut self, from: usize, to: usize, step: TransferStep) -> Result<bool, Violation> {
@@ -300,7 +336,8 @@ impl Cluster {
                 Ok(true)
             }
             (TransferStep::Chunks(limit), TransferState::Accepted(sink)) => {
-                match copy(&transfer.offer.info, transfer.source.as_mut(), sink.as_mut(), limit) {
+                let fresh = std::mem::replace(&mut transfer.fresh, false);
+                match copy(&transfer.offer.info, transfer.source.as_mut(), sink.as_mut(), limit, fresh) {
                     Some(false) => Ok(true),
                     ended => self.received(from, to, ended.is_some()),
                 }
@@ -309,7 +346,10 @@ impl Cluster {
                 self.end_transfer(from, to, false);
                 Ok(true)
             }
-            (TransferStep::Break, TransferState::Accepted(_)) => self.received(from, to, false),
+            (TransferStep::Break, TransferState::Accepted(_)) => {
+                mark!(TransferBroken);
+                self.received(from, to, false)
+            }
             (TransferStep::Report, TransferState::Ended { complete }) => {
                 let complete = *complete;
                 self.report_transfer(from, to, complete)

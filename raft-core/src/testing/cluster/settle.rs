@@ -1,7 +1,7 @@
 //! What follows from inputs: the node flushes, everything is checked, and what left it is taken along.
 
 use super::transfers::{Transfer, TransferState};
-use super::{Answer, Cluster, OPERATOR, Outgoing, Sent, Violation, place_of};
+use super::{Answer, Cluster, OPERATOR, Outgoing, Sent, Violation, observe, place_of};
 use crate::driver::{Event, Outcome};
 use crate::error::Halt;
 use crate::snapshot::{ChunkSink, ChunkSource, SnapshotOffer};
@@ -22,6 +22,7 @@ impl Cluster {
         self.carry_outgoing(node)?;
         let Some(running) = self.nodes[node].running_mut() else { return Ok(()) };
         if let Some(loss) = running.struck() {
+            mark!(CrashBetweenEffects);
             self.crash(node, loss);
             return Ok(());
         }
@@ -38,6 +39,7 @@ impl Cluster {
             let loss = running.doomed.unwrap_or_default();
             if running.disk_failed && matches!(halt, Halt::LogFailed(_)) {
                 // As it should: nothing that is written now will last.
+                mark!(DiskFailed);
                 self.crash(node, loss);
                 return Ok(());
             }
@@ -66,6 +68,7 @@ impl Cluster {
     fn carry(&mut self, from: usize, outgoing: Outgoing) -> Result<(), Violation> {
         match outgoing {
             Outgoing::Message { to, message } => {
+                observe::sent(&message);
                 self.checker.check_sent(self.now, &self.nodes, from, to, &message)?;
                 let to = place_of(to);
                 if to < self.nodes.len() {
@@ -74,6 +77,7 @@ impl Cluster {
             }
             Outgoing::Snapshot { to, offer, source } => self.begin_transfer(from, to, offer, source),
             Outgoing::Refuse { transfer } => {
+                mark!(SnapshotRefused);
                 if let Some((from, to)) = self.transfers.link_of(transfer) {
                     self.end_transfer(from, to, false);
                 }
@@ -101,19 +105,24 @@ impl Cluster {
         }
         let (id, sender) = (self.transfers.next_id(), self.nodes[from].incarnation);
         let state = TransferState::Offered;
-        self.transfers.by_link.insert(link, Transfer { id, offer, source, state, sender });
+        self.transfers.by_link.insert(link, Transfer { id, offer, source, state, fresh: true, sender });
+        mark!(SnapshotOffered);
         self.offered.push(link);
     }
 
     fn accept(&mut self, transfer: TransferId, sink: Box<dyn ChunkSink>) {
         let Some(link) = self.transfers.link_of(transfer) else { return };
         if let Some(transfer) = self.transfers.by_link.get_mut(&link) {
+            mark!(SnapshotAccepted);
             transfer.state = TransferState::Accepted(sink);
         }
     }
 
     fn conclude(&mut self, node: usize, outcome: Outcome<u64>) -> Result<(), Violation> {
         let id = self.nodes[node].id;
+        if let Some(running) = self.nodes[node].running() {
+            observe::answered(&outcome, running.driver.raft().role());
+        }
         match outcome {
             Outcome::Proposal { ticket, result } if ticket >= OPERATOR => {
                 self.tally.configurations += u64::from(result.is_ok());

@@ -11,6 +11,8 @@ pub(super) struct Transfer {
     pub(super) offer: SnapshotOffer,
     pub(super) source: Box<dyn ChunkSource>,
     pub(super) state: TransferState,
+    /// No chunk was moved yet.
+    pub(super) fresh: bool,
     /// The sender's process is the one that began it.
     pub(super) sender: u64,
 }
@@ -70,8 +72,12 @@ pub(super) fn copy(
     source: &mut dyn ChunkSource,
     sink: &mut dyn ChunkSink,
     limit: u64,
+    fresh: bool,
 ) -> Option<bool> {
     let have = sink.have().ok()?;
+    if (1..info.chunk_count()).any(|number| have.contains(number)) && fresh {
+        mark!(TransferResumed);
+    }
     let mut missing = (0..info.chunk_count()).filter(|number| !have.contains(*number));
     for number in missing.by_ref().take(usize::try_from(limit).unwrap_or(usize::MAX)) {
         let chunk = source.read_chunk(number).ok()?;

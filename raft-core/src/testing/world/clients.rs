@@ -96,6 +96,11 @@ impl Client {
         }
         self.ticket = None;
         self.look_elsewhere(nodes);
+        if self.dice.chance(100) {
+            // It gives up. What it has sent may come late, after what it asks for next.
+            self.request = None;
+            return Next::Think;
+        }
         Next::Retry
     }
 

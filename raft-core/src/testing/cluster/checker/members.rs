@@ -7,7 +7,7 @@ use crate::block::EntryRef;
 use crate::configuration::Configuration;
 use crate::quorum::{Quorum, VoteResult};
 use crate::snapshot::SnapshotMeta;
-use crate::testing::cluster::node_id;
+use crate::testing::cluster::{node_id, observe};
 use crate::time::Time;
 use crate::types::{LogIndex, NodeId};
 
@@ -43,6 +43,7 @@ impl Checker {
         }
         self.views[place].replaced = before.as_ref().map(|(_, members)| Arc::clone(members));
         let Some(((earlier, before), committed)) = before.zip(committed) else { return Ok(()) };
+        observe::members_change(node, &before, &configuration);
         let reason = if earlier > committed {
             format!("the one at {earlier} is not committed")
         } else if !overlap(before.quorum(), configuration.quorum()) {
