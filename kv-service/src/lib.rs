@@ -5,6 +5,7 @@
 //! * `bootstrap`: how a fresh node comes into a cluster.
 //! * [`clock`]: cluster time.
 //! * `data_folder`: what is on disk, and how it is opened. `compaction`: what the log may forget.
+//! * `standing`: whether this node is a member of its cluster.
 //! * `advice`: what an operator can do about lost data.
 //! * [`daemon`]: all of it put together; `kvd` is its program.
 mod advice;
@@ -16,6 +17,7 @@ pub mod daemon;
 mod data_folder;
 pub mod logging;
 mod server;
+mod standing;
 pub mod store;
 
 /// Newest cluster version that this program speaks: gates new encodings of entries. A cluster runs at the lowest
