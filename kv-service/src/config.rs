@@ -40,6 +40,22 @@ pub struct Cli {
 pub enum Command {
     /// Run a node until it gets SIGTERM or SIGINT; a second one ends it at once.
     Run(RunArgs),
+    /// Let one survivor go on alone after a majority is lost for ever: shows what that costs, and asks
+    ///
+    /// On a node that does not run. Writes that only the lost members had are gone then. Exit codes: 0 done, 1 cannot be
+    /// done, 2 usage, 4 not confirmed and nothing changed.
+    Recover(RecoverArgs),
+}
+
+/// The command line of `kvd recover`.
+#[derive(Clone, Debug, Args)]
+pub struct RecoverArgs {
+    /// Data folder of the survivor.
+    #[arg(long, env = "KV_DIR", value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// The command line of `kvd run`.

@@ -7,11 +7,11 @@ use super::perform::Route;
 use super::view;
 use crate::error::{Cause, Error, Problem};
 use crate::protocol::{Body, ChangeRefusal, MemberChange, MoveRefusal, Refusal};
-use crate::store::Response;
 
 impl Client {
-    /// Changes the members: all of `changes`, or nothing. Returns when the change is complete; the response has its
-    /// entry. A learner that is to become a voter becomes one later, by itself.
+    /// Changes the members: all of `changes`, or nothing. Returns when the change is complete: the index of its first
+    /// entry, or `None` if the members were found as wished after an attempt that was not answered. A learner that is to
+    /// become a voter becomes one later, by itself.
     ///
     /// `force`: even if too few of the voters that there would be can be reached for anything to be committed.
     ///
@@ -22,20 +22,23 @@ impl Client {
         &self,
         changes: Vec<MemberChange>,
         force: bool,
-    ) -> Result<Response<()>, Error> {
+    ) -> Result<Option<u64>, Error> {
         let mut trial = self.trial();
         let body = Body::ChangeMembers { changes, force };
         loop {
             let done =
                 self.perform(&mut trial, &Route::Leader, &body, &Bytes::new(), view::members_changed).await;
-            let Err(error) = &done else { return done };
+            let error = match done {
+                Ok(response) => return Ok(Some(response.index)),
+                Err(error) => error,
+            };
             // Of an attempt that was not answered, the next one may find the effect.
-            match refusal(error).filter(|_| trial.maybe_applied()) {
-                Some(Refusal::MembersUnchanged(ChangeRefusal::Unchanged)) => {
-                    return Ok(Response { value: (), revision: 0, term: 0, index: 0 });
-                }
+            match refusal(&error).filter(|_| trial.maybe_applied()) {
+                Some(Refusal::MembersUnchanged(
+                    ChangeRefusal::Unchanged | ChangeRefusal::UnknownMember { .. },
+                )) => return Ok(None),
                 Some(Refusal::MembersUnchanged(ChangeRefusal::InProgress { .. })) => trial.pause().await,
-                _ => return done,
+                _ => return Err(error),
             }
         }
     }

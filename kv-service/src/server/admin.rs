@@ -98,8 +98,9 @@ impl Service {
         // Whoever is no member yet was not heard from, whatever it may be able to do.
         let reachable: BTreeSet<_> = heard.map(|peer| peer.id).chain(own).collect();
         let quorum = next.quorum();
-        let halves = [&quorum.incoming, &quorum.outgoing];
-        let at_risk = halves.into_iter().find_map(|voters| at_risk(&next, voters, &reachable));
+        // Outside a joint configuration nobody is outgoing.
+        let mut halves = [&quorum.incoming, &quorum.outgoing].into_iter().filter(|voters| !voters.is_empty());
+        let at_risk = halves.find_map(|voters| at_risk(&next, voters, &reachable));
         at_risk.map_or(Ok(()), |risk| Err(Refusal::MembersUnchanged(risk)))
     }
 

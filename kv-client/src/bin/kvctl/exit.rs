@@ -118,9 +118,9 @@ fn hint(error: &anyhow::Error) -> Option<&'static str> {
         Error::NotApplied(Cause::DeadlinePassed { .. }) => {
             Some("kvctl status shows which nodes answer and who leads; --timeout waits longer")
         }
-        Error::Unknown(_) => Some(
-            "look before you repeat it, with kvctl get or kvctl member list: it may be applied by now",
-        ),
+        Error::Unknown(_) => {
+            Some("look before you repeat it, with kvctl get or kvctl member list: it may be applied by now")
+        }
         Error::Rejected(Rejection::ConditionFailed { .. }) => {
             Some("kvctl get KEY -o json shows the value and its mod_revision")
         }

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use kv_client::Client;
 use kv_client::protocol::{MemberChange, MemberRole, WishedRole};
-use kv_client::{Client, Response};
 use serde_json::json;
 
 use crate::cli::Global;
@@ -87,24 +87,24 @@ async fn remove(client: &Client, global: &Global, args: RemoveArgs) -> Result<()
     let roster = Roster::of(client, global).await?;
     let member = roster.member(&args.member)?;
     let remove = MemberChange::Remove { id: parse_id(&member.node_id)? };
-    let Response { index, .. } = client.change_members(vec![remove], args.force.on).await?;
+    let index = client.change_members(vec![remove], args.force.on).await?;
     tell(global, &member.name, &member.node_id, "removed", index)
 }
 
 async fn promote(client: &Client, global: &Global, args: PromoteArgs) -> Result<()> {
     let roster = Roster::of(client, global).await?;
     let member = roster.member(&args.member)?;
-    let mut index = roster.leader.log.commit_index;
+    let mut index = None;
     if member.role == MemberRole::Learner {
         let put = MemberChange::Put(roster::as_wished(member, WishedRole::Promotable)?);
-        index = client.change_members(vec![put], false).await?.index;
+        index = client.change_members(vec![put], false).await?;
     }
     wait::until_voter(client, global, &member.node_id, args.patience.limit).await?;
     tell(global, &member.name, &member.node_id, "voter", index)
 }
 
-/// Says what a member is now.
-fn tell(global: &Global, name: &str, id: &str, now: &str, index: u64) -> Result<()> {
+/// Says what a member is now, and by which entry, if it is known or there was anything to do.
+fn tell(global: &Global, name: &str, id: &str, now: &str, index: Option<u64>) -> Result<()> {
     match global.output {
         Some(Format::Json) => {
             let document = json!({ "name": name, "node_id": id, "now": now, "index": index });
@@ -115,7 +115,8 @@ fn tell(global: &Global, name: &str, id: &str, now: &str, index: u64) -> Result<
                 "removed" => "is no member any more".to_owned(),
                 role => format!("is a {role}"),
             };
-            println!("{name} ({id}) {what} (entry {index})");
+            let entry = index.map_or_else(String::new, |index| format!(", since entry {index}"));
+            println!("{name} ({id}) {what}{entry}");
             Ok(())
         }
     }

@@ -97,13 +97,13 @@ pub(crate) async fn add(client: &Client, global: &Global, args: AddArgs) -> Resu
         WishedRole::Learner => member.role == MemberRole::Learner,
         WishedRole::Promotable => matches!(member.role, MemberRole::Voter | MemberRole::Promotable),
     });
-    let (name, mut index) = (wished.name.clone(), roster.leader.log.commit_index);
+    let (name, mut index) = (wished.name.clone(), None);
     if !is_done {
-        index = client.change_members(vec![MemberChange::Put(wished)], args.force.on).await?.index;
+        index = client.change_members(vec![MemberChange::Put(wished)], args.force.on).await?;
     }
     match role {
         WishedRole::Learner => {}
-        WishedRole::Voter => wait::until_caught_up(client, global, &id, index, args.patience.limit).await?,
+        WishedRole::Voter => wait::until_caught_up(client, global, &id, &roster, args.patience.limit).await?,
         WishedRole::Promotable => wait::until_voter(client, global, &id, args.patience.limit).await?,
     }
     tell(global, &name, &id, if role == WishedRole::Learner { "learner" } else { "voter" }, index)
@@ -130,8 +130,8 @@ pub(crate) async fn replace(client: &Client, global: &Global, args: ReplaceArgs)
         return Err(Misfit::NameTaken { name, id: namesake.node_id.clone() }.into());
     }
     let changes = vec![MemberChange::Remove { id: parse_id(&old.node_id)? }, MemberChange::Put(wished)];
-    let index = client.change_members(changes, args.force.on).await?.index;
-    wait::until_caught_up(client, global, &id, index, args.patience.limit).await?;
+    let index = client.change_members(changes, args.force.on).await?;
+    wait::until_caught_up(client, global, &id, &roster, args.patience.limit).await?;
     tell(global, &name, &id, "voter", index)
 }
 

@@ -29,14 +29,15 @@ pub(crate) async fn until_voter(client: &Client, global: &Global, id: &str, limi
     until(client, global, id, limit, |_, member| member.role == MemberRole::Voter).await
 }
 
-/// Waits until a voter has the entry `index`.
+/// Waits until a voter has all that was in the leader's log before.
 pub(crate) async fn until_caught_up(
     client: &Client,
     global: &Global,
     id: &str,
-    index: u64,
+    before: &Roster,
     limit: Duration,
 ) -> Result<()> {
+    let index = before.leader.log.last_index;
     let has_it = |leader: &NodeStatus, member: &MemberStatus| {
         let leads = leader.node_id == member.node_id;
         member.role == MemberRole::Voter && (leads || member.match_index >= Some(index))
