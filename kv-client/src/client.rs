@@ -1,6 +1,7 @@
 //! The network client.
 
 mod cluster;
+mod members;
 mod node;
 mod perform;
 mod session;
@@ -129,7 +130,7 @@ impl Client {
         query.check().map_err(|error| Error::NotApplied(Cause::Invalid(error)))?;
         let ReadOptions { consistency, min_revision } = options;
         let route = match consistency {
-            Consistency::Linearizable => Route::Leader,
+            Consistency::Linearizable | Consistency::Lease => Route::Leader,
             Consistency::Serializable => Route::Node(self.cluster.first()),
         };
         let body = Body::Read { consistency, min_revision, query };

@@ -23,6 +23,7 @@
 
 mod hello;
 mod key_value;
+mod membership;
 mod reply;
 mod request;
 mod status;
@@ -35,9 +36,10 @@ use serde::de::DeserializeOwned;
 
 pub use hello::{ClientHello, HelloRefusal, ProtocolRange, ServerHello, Token, Welcome};
 pub use key_value::{KeyMeta, KeyValue, KeyValues, PageError};
+pub use membership::{ChangeRefusal, MemberChange, MoveRefusal, WishedMember, WishedRole};
 pub use reply::{Answer, BadRequest, Leader, Member, Reason, Refusal, Reply};
 pub use request::{Body, Consistency, MAX_PAGE_BYTES, MAX_PAGE_KEYS, Query, RangeQuery, Request};
-pub use status::{LogStatus, MemberStatus, NodeStatus, Role, StateHash, StoreStatus};
+pub use status::{LogStatus, MemberRole, MemberStatus, NodeStatus, Role, StateHash, StoreStatus};
 
 /// First bytes of a native connection, each way, before the first frame: by them a port tells it from other
 /// protocols, and a client tells a node from whatever else answers at an address.

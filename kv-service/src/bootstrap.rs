@@ -42,7 +42,7 @@ pub(crate) async fn join_cluster(
     local: Local,
     connector: Arc<dyn Connector>,
     node: NodeHandle<Store>,
-    note: Note,
+    note: &Note,
 ) {
     let own = introduction(&local);
     let (news_sender, mut news) = mpsc::channel(own.join.len());
@@ -93,12 +93,12 @@ async fn found(node: &NodeHandle<Store>, configuration: Configuration) {
 }
 
 /// Says each thing once, and repeats what others have to do something about.
-struct Herald {
-    note: Note,
+struct Herald<'a> {
+    note: &'a Note,
     last: Option<Reason>,
 }
 
-impl Herald {
+impl Herald<'_> {
     fn tell(&mut self, reason: Reason) {
         if self.last.as_ref() == Some(&reason) {
             return;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use raft_core::driver::SnapshotPolicy;
-use raft_core::{Options, OptionsError};
+use raft_core::{Lease, Options, OptionsError};
 use raft_log::LogOptions;
 
 pub use address::{Address, AddressError};
@@ -40,6 +40,22 @@ pub struct Cli {
 pub enum Command {
     /// Run a node until it gets SIGTERM or SIGINT; a second one ends it at once.
     Run(RunArgs),
+    /// Let one survivor go on alone after a majority is lost for ever: shows what that costs, and asks
+    ///
+    /// On a node that does not run. Writes that only the lost members had are gone then. Exit codes: 0 done, 1 cannot be
+    /// done, 2 usage, 4 not confirmed and nothing changed.
+    Recover(RecoverArgs),
+}
+
+/// The command line of `kvd recover`.
+#[derive(Clone, Debug, Args)]
+pub struct RecoverArgs {
+    /// Data folder of the survivor.
+    #[arg(long, env = "KV_DIR", value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// The command line of `kvd run`.
@@ -74,6 +90,11 @@ pub struct RunArgs {
     #[arg(long, env = "KV_HEARTBEAT", value_name = "TIME", default_value = "100ms",
           value_parser = humantime::parse_duration)]
     pub heartbeat: Duration,
+    /// Let the leader answer reads that ask for it (kvctl get --consistency lease) without asking a quorum, as long as no
+    /// member's clock runs faster than any other's by more than so many thousandths (10 is ample for clocks in good
+    /// order). A clock that is worse makes such reads stale, silently. The same on all members [default: always ask]
+    #[arg(long, env = "KV_LEASE_DRIFT", value_name = "PERMILLE")]
+    pub lease_drift: Option<u32>,
     /// How long a request may wait if its client does not say.
     #[arg(long, env = "KV_REQUEST_TIMEOUT", value_name = "TIME", default_value = "10s",
           value_parser = humantime::parse_duration)]
@@ -227,6 +248,7 @@ impl TryFrom<RunArgs> for Config {
         let raft = Options {
             election_timeout: args.election_timeout,
             heartbeat_interval: args.heartbeat,
+            lease: args.lease_drift.map(|max_drift_permille| Lease { max_drift_permille }),
             retained_entries: args.log_retain,
             ..Options::default()
         };

@@ -15,6 +15,7 @@ use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::Duration;
 
+use raft_core::RoleName;
 use raft_core::driver::Parts;
 use raft_core::node::{self, NodeHandle, NodeTask};
 use raft_core::types::{ClusterId, NodeId};
@@ -23,15 +24,17 @@ use raft_net::{Local, NetTransport};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Builder;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 
 pub use crate::data_folder::FolderError;
 pub use error::{RunError, StartError};
 
-use crate::bootstrap::join_cluster;
+use crate::bootstrap::{Note, join_cluster};
 use crate::clock::{self, ClusterClock};
 use crate::config::{Address, Config};
 use crate::data_folder::{DataFolder, Opened, Started};
 use crate::server::{self, Budget, Server, Service};
+use crate::standing;
 use crate::store::Store;
 use signals::Signals;
 
@@ -97,16 +100,17 @@ struct Daemon {
     server: Server,
     clients: TcpListener,
     stopping: watch::Sender<bool>,
-    clock: ClusterClock,
-    /// What a node that belongs to no cluster yet has to do.
-    joining: Option<Joining>,
+    duties: Duties,
     /// Released when all else has ended.
     _folder: DataFolder,
 }
 
-struct Joining {
+/// What a node needs for all it does beside serving.
+struct Duties {
     local: Local,
-    note: watch::Sender<Option<String>>,
+    clock: ClusterClock,
+    note: Note,
+    election_timeout: Duration,
 }
 
 impl Daemon {
@@ -122,7 +126,7 @@ impl Daemon {
         refuse_other_member(&config, &opened)?;
         let local = local(&config, opened.node_id, opened.cluster_id());
         announce(&config, &opened, &local);
-        let node_id = opened.node_id;
+        let (node_id, election_timeout) = (opened.node_id, config.raft.election_timeout);
         let Started { recovered, log, log_stats, snapshots } = opened.start().map_err(StartError::Threads)?;
         let transport_options =
             raft_net::Options { jitter_seed: rand::random(), ..raft_net::Options::default() };
@@ -143,27 +147,29 @@ impl Daemon {
         let (node, task) = node::start(parts, events)?;
 
         let (stopping, stop) = watch::channel(false);
-        let (note_sender, note) = watch::channel(None);
+        let (note, noted) = watch::channel(None);
         let clock = ClusterClock::default();
         let service = Service::new(server::Parts {
             node: node.clone(),
             local: local.clone(),
             log: log_stats,
-            note,
+            note: noted,
             clock: clock.clone(),
             request_timeout: config.request_timeout,
             max_clients: config.max_clients,
             budget: Budget::new(config.request_memory),
+            election_timeout,
             stopping: stop.clone(),
         });
-        let joining = local.cluster_id.is_none().then_some(Joining { local, note: note_sender });
+        let duties = Duties { local, clock, note, election_timeout };
         let server = Server::new(service, stop);
-        Ok(Self { node, task, server, clients: ports.client, stopping, clock, joining, _folder: folder })
+        Ok(Self { node, task, server, clients: ports.client, stopping, duties, _folder: folder })
     }
 
     /// Serves until a signal or a failure.
     async fn serve(mut self, mut signals: Signals) -> Result<(), RunError> {
-        let attendance = attend(self.node.clone(), self.clock, self.joining);
+        let patience = self.duties.election_timeout;
+        let attendance = attend(self.node.clone(), self.duties);
         let signal = tokio::select! {
             ended = &mut self.task => return Err(RunError::of(ended)),
             signal = signals.next() => signal,
@@ -174,6 +180,10 @@ impl Daemon {
             tracing::warn!(%error, "a second signal will not end the node any sooner");
         }
         tracing::info!("{signal}: stopping; a second signal ends the node at once");
+        tokio::select! {
+            () = hand_over(&self.node, patience) => {}
+            never = self.server.accept(&mut self.clients) => match never {},
+        }
         drop(self.clients);
         // Nobody is left to be told if the server has no clients.
         self.stopping.send_replace(true);
@@ -192,22 +202,37 @@ impl Daemon {
 }
 
 /// What a node does beside serving.
-fn attend(
-    node: NodeHandle<Store>,
-    clock: ClusterClock,
-    joining: Option<Joining>,
-) -> impl Future<Output = Infallible> {
-    let join = {
+fn attend(node: NodeHandle<Store>, duties: Duties) -> impl Future<Output = Infallible> {
+    let Duties { local, clock, note, election_timeout } = duties;
+    let belong = {
         let node = node.clone();
         async move {
-            if let Some(Joining { local, note }) = joining {
-                join_cluster(local, Arc::new(TcpConnector), node, note).await;
+            if local.cluster_id.is_none() {
+                join_cluster(local.clone(), Arc::new(TcpConnector), node.clone(), &note).await;
             }
+            standing::keep(node, local, note, election_timeout).await;
         }
     };
     async move {
-        tokio::join!(join, clock::keep(clock, node));
+        tokio::join!(belong, clock::keep(clock, node));
         pending().await
+    }
+}
+
+/// A leader that stops lets another one lead first, so that nobody has to miss it for an election timeout.
+async fn hand_over(node: &NodeHandle<Store>, patience: Duration) {
+    if node.observe().borrow().role != RoleName::Leader {
+        return;
+    }
+    let began = Instant::now();
+    match timeout(patience, node.transfer_leadership(None)).await {
+        Ok(Ok(to)) => tracing::info!(%to, took = ?began.elapsed(), "leadership handed over"),
+        Ok(Err(error)) => {
+            tracing::info!(%error, "leadership not handed over: the others will elect a leader")
+        }
+        Err(_elapsed) => {
+            tracing::warn!("nobody took leadership over in time: the others will elect a leader")
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use raft_core::configuration::Configuration;
 use raft_core::fs::{Fs, StdFs};
 use raft_core::node::Sinks;
 use raft_core::snapshot::SnapshotMeta;
-use raft_core::storage::Recovered;
+use raft_core::storage::{LogStore, Recovered, Write};
 use raft_core::types::{ClusterId, EntryId, NodeId};
 use raft_log::{LogOptions, LogStats, LogThread, RecoveryReport, SegmentedLog};
 use raft_snapshot::{SnapshotFiles, SnapshotThread};
@@ -143,6 +143,18 @@ impl Opened {
     pub(crate) fn configuration(&self) -> Option<&Configuration> {
         let in_log = self.recovered.configurations.last().map(|(_, configuration)| configuration);
         in_log.or(self.newest_snapshot.configuration.as_deref())
+    }
+
+    /// The newest snapshot that is whole.
+    pub(crate) const fn newest_snapshot(&self) -> &SnapshotMeta {
+        &self.newest_snapshot
+    }
+
+    /// Performs one write, on this thread, and closes the stores. The log's sink hears of a failure.
+    pub(crate) fn write(mut self, write: Write) {
+        self.log.submit(write);
+        while self.log.step() {}
+        self.log.mark();
     }
 
     /// Starts the stores' threads.

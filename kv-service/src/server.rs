@@ -8,6 +8,7 @@
 //! Invariant (bounded-client): whatever a client does, it holds no more than [`limits`] says, and delays nobody
 //! else; and the requests of all of them together take no more memory than the [`Budget`].
 
+mod admin;
 mod budget;
 mod connection;
 mod error;

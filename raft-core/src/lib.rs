@@ -91,6 +91,7 @@ mod progress;
 pub mod quorum;
 mod raft;
 mod reads;
+pub mod recovery;
 pub mod rng;
 pub mod snapshot;
 pub mod state_machine;

@@ -59,7 +59,8 @@ impl FromStr for NodeId {
     }
 }
 
-/// Which cluster: a hash of its first configuration. Fences off messages and folders of other clusters.
+/// Which cluster: a hash of its first configuration, or random bits if it is what a [recovery](crate::recovery) made of
+/// another one. Fences off messages and folders of other clusters.
 /// Shown as 32 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

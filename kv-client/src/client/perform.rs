@@ -10,7 +10,7 @@ use super::node::Node;
 use super::trial::Trial;
 use crate::connection::{Answered, Failed};
 use crate::error::{Error, Problem};
-use crate::protocol::{Answer, Body, HelloRefusal, Leader, Refusal};
+use crate::protocol::{Answer, Body, ChangeRefusal, HelloRefusal, Leader, Reason, Refusal};
 use crate::store::Response;
 
 /// Whom to ask.
@@ -57,7 +57,7 @@ impl Client {
         tail: &Bytes,
         view: impl Fn(Answer, Bytes) -> Result<T, Problem>,
     ) -> Result<Response<T>, Error> {
-        let is_write = matches!(body, Body::Write { .. });
+        let is_write = body.is_write();
         loop {
             let deadline = trial.attempt(self.cluster.options().attempt_timeout)?;
             let node = match route {
@@ -67,7 +67,8 @@ impl Client {
             let (problem, maybe_applied) = match self.send(&node, body, tail, deadline).await {
                 Ok(Answered { reply, tail }) => match reply.result {
                     Ok(answer) => {
-                        if matches!(route, Route::Leader) {
+                        // Followers serve linearizable reads as well.
+                        if matches!(route, Route::Leader) && is_write {
                             self.cluster.leads(&node);
                         }
                         let value = view(answer, tail).map_err(|problem| {
@@ -86,6 +87,9 @@ impl Client {
             };
             let next = Next::after(&problem);
             trial.failed(&node, problem, is_write && maybe_applied);
+            if trial.maybe_applied() && !may_be_repeated(body) {
+                return Err(trial.refused());
+            }
             self.turn(trial, route, &node, next).await?;
         }
     }
@@ -130,13 +134,23 @@ impl Client {
     }
 }
 
+/// Whether a request may be sent once more though it may have had its effect.
+const fn may_be_repeated(body: &Body) -> bool {
+    // It would move on from where it went.
+    !matches!(body, Body::MoveLeader { to: None })
+}
+
 impl Next {
     fn after(problem: &Problem) -> Self {
         match problem {
             Problem::Refused(refusal) => match refusal {
                 Refusal::NotLeader { leader: Some(leader) } => Self::Follow(leader.clone()),
-                Refusal::Busy => Self::Again,
-                Refusal::BadRequest(_) => Self::GiveUp,
+                Refusal::Busy
+                | Refusal::NotApplied(Reason::HandingOver)
+                | Refusal::MembersUnchanged(ChangeRefusal::TooEarly) => Self::Again,
+                Refusal::BadRequest(_) | Refusal::MembersUnchanged(_) | Refusal::LeaderNotMoved(_) => {
+                    Self::GiveUp
+                }
                 Refusal::NotLeader { leader: None }
                 | Refusal::NoLeader
                 | Refusal::NotApplied(_)

@@ -61,6 +61,22 @@ pub(super) fn members(answer: Answer, _tail: Bytes) -> Result<Vec<Member>, Probl
     }
 }
 
+/// That the members have changed.
+pub(super) fn members_changed(answer: Answer, _tail: Bytes) -> Result<(), Problem> {
+    match answer {
+        Answer::MembersChanged => Ok(()),
+        _ => Err(Problem::Unexpected { expected: "word that the members have changed" }),
+    }
+}
+
+/// Who leads now.
+pub(super) fn leader_moved(answer: Answer, _tail: Bytes) -> Result<u64, Problem> {
+    match answer {
+        Answer::LeaderMoved { to } => Ok(to),
+        _ => Err(Problem::Unexpected { expected: "word of who leads" }),
+    }
+}
+
 fn own(tail: Bytes) -> Bytes {
     if tail.len() < COPY_BELOW { Bytes::copy_from_slice(&tail) } else { tail }
 }

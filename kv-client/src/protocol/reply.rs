@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::ProtocolRange;
+use super::{ChangeRefusal, MoveRefusal, ProtocolRange};
 use crate::command::{CommandError, Outcome};
 
 /// The answer to one [`Request`](super::Request).
@@ -40,6 +40,13 @@ pub enum Answer {
     Status,
     /// The members of the cluster as the asked node knows them.
     Members(Vec<Member>),
+    /// The change of the members is complete; the reply's index is its entry's.
+    MembersChanged,
+    /// Another node leads.
+    LeaderMoved {
+        /// Which.
+        to: u64,
+    },
 }
 
 /// One member.
@@ -99,6 +106,12 @@ pub enum Refusal {
     /// The request itself is wrong; it is not applied, and sent again it will not be either.
     #[error("not applied: {0}")]
     BadRequest(BadRequest),
+    /// The members stay as they are.
+    #[error("the members stay as they are: {0}")]
+    MembersUnchanged(ChangeRefusal),
+    /// The chosen node does not lead.
+    #[error("leadership was not moved: {0}")]
+    LeaderNotMoved(MoveRefusal),
 }
 
 impl Refusal {
@@ -129,6 +142,13 @@ pub enum Reason {
     /// The node has started and applied nothing yet, not even what it had applied before.
     #[error("the node has applied nothing since it started: ask another, or again when it has a leader")]
     NothingApplied,
+    /// The node is handing leadership over. A moment later it says to whom.
+    #[error("the node is handing leadership over")]
+    HandingOver,
+    /// The newest configuration that the node has does not list it: it was removed, or is about to be let in. What it
+    /// holds is out of date.
+    #[error("the node is no member of its cluster (any more): ask a member (see kvctl status)")]
+    NoMember,
 }
 
 /// What is wrong with a request.

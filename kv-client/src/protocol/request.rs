@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::MemberChange;
 use crate::command::{CommandError, Field, MAX_KEY_BYTES, SessionTag};
 
 /// Most keys in one page of a range.
@@ -44,6 +45,26 @@ pub enum Body {
     Status,
     /// Who the members are.
     Members,
+    /// Change the members: all of it, or nothing.
+    ChangeMembers {
+        /// What is wished.
+        changes: Vec<MemberChange>,
+        /// Even if too few of the voters that there would be can be reached.
+        force: bool,
+    },
+    /// Let another node lead.
+    MoveLeader {
+        /// Which; `None`: whichever lacks the least.
+        to: Option<u64>,
+    },
+}
+
+impl Body {
+    /// Whether it changes anything: then it matters whether an attempt that failed may have had an effect.
+    #[must_use]
+    pub const fn is_write(&self) -> bool {
+        matches!(self, Self::Write { .. } | Self::ChangeMembers { .. } | Self::MoveLeader { .. })
+    }
 }
 
 /// How recent the answer to a read has to be.
@@ -54,6 +75,9 @@ pub enum Consistency {
     Linearizable,
     /// The state that the asked node has applied, however old.
     Serializable,
+    /// As linearizable, but where the nodes are set up for it the leader relies on its lease instead of asking a
+    /// quorum: right as long as no member's clock runs faster than any other's by more than they are set up for.
+    Lease,
 }
 
 /// What is looked up.

@@ -19,6 +19,8 @@ pub struct NodeStatus {
     pub program_version: String,
     /// Lowest version that every member speaks; gates new encodings.
     pub cluster_version: u32,
+    /// Newest cluster version that its program speaks.
+    pub newest_version: u32,
     /// `host:port` where other members reach it.
     pub peer_address: String,
     /// `host:port` where clients reach it.
@@ -137,8 +139,47 @@ pub struct MemberStatus {
     pub name: String,
     /// Whether it votes; else it is a learner.
     pub voter: bool,
+    /// What it counts for.
+    pub role: MemberRole,
+    /// Newest cluster version that its program speaks.
+    pub newest_version: u32,
     /// `host:port` where other members reach it.
     pub peer_address: String,
     /// `host:port` where clients reach it.
     pub client_address: String,
+    /// If a leader says so: last entry known to be durable there.
+    pub match_index: Option<u64>,
+    /// If a leader says so: entries of its log that the member is not known to have.
+    pub lag: Option<u64>,
+    /// If a leader says so: milliseconds since the member was last heard from.
+    pub silent_ms: Option<u64>,
+    /// If a leader says so: how the member is fed: `probe`, `replicate` or `snapshot`.
+    pub feeding: Option<String>,
+    /// If a leader says so: the member denies having what it had acknowledged. Its disk lied, or its folder is an old
+    /// copy: replace it.
+    pub lost_acknowledged: bool,
+}
+
+/// What a member counts for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MemberRole {
+    /// Votes.
+    Voter,
+    /// Receives the log, does not vote.
+    Learner,
+    /// A learner that the leader makes a voter once it has caught up.
+    Promotable,
+    /// In the middle of a change: will vote.
+    Incoming,
+    /// In the middle of a change: still votes, and then is no member.
+    Outgoing,
+    /// In the middle of a change: still votes, and then is a learner.
+    Demoting,
+    /// In the middle of a change: a learner that then is no member.
+    Leaving,
+    /// Something that this program does not know.
+    #[default]
+    #[serde(other)]
+    Unknown,
 }

@@ -63,6 +63,27 @@ fn requests_are_laid_out_as_older_programs_wrote_them() {
     check(&request(read(Consistency::Serializable, Query::Range(range))), "07f4030101010101610162000a01");
     check(&request(Body::Status), "07f40302");
     check(&request(Body::Members), "07f40303");
+    let get = Query::Get { key: b"key".to_vec() };
+    check(&request(read(Consistency::Lease, get)), "07f40301020100036b6579");
+    let put = |role| {
+        let (peer_address, client_address) = ("p".to_owned(), "c".to_owned());
+        MemberChange::Put(WishedMember {
+            id: 9,
+            name: name(),
+            peer_address,
+            client_address,
+            newest_version: 1,
+            role,
+        })
+    };
+    let changes = vec![put(WishedRole::Promotable), MemberChange::Remove { id: 8 }];
+    check(&request(Body::ChangeMembers { changes, force: true }), "07f40304020009026e31017001630102010801");
+    check(
+        &request(Body::ChangeMembers { changes: vec![put(WishedRole::Learner)], force: false }),
+        "07f40304010009026e3101700163010100",
+    );
+    check(&request(Body::MoveLeader { to: None }), "07f4030500");
+    check(&request(Body::MoveLeader { to: Some(3) }), "07f403050103");
 }
 
 #[test]
@@ -87,6 +108,8 @@ fn replies_are_laid_out_as_older_programs_wrote_them() {
         (Ok(Answer::Page { count: 2, more: false }), "00020200"),
         (Ok(Answer::Status), "0003"),
         (Ok(Answer::Members(vec![member])), "00040101026e310101700163"),
+        (Ok(Answer::MembersChanged), "0005"),
+        (Ok(Answer::LeaderMoved { to: 3 }), "000603"),
         (Err(Refusal::NotLeader { leader: None }), "010000"),
         (Err(Refusal::NotLeader { leader: Some(leader) }), "010001010163"),
         (Err(Refusal::NoLeader), "0101"),
@@ -96,12 +119,47 @@ fn replies_are_laid_out_as_older_programs_wrote_them() {
         (Err(Refusal::Unknown(Reason::Stopping)), "010402"),
         (Err(Refusal::NotApplied(Reason::NoCluster)), "010303"),
         (Err(Refusal::NotApplied(Reason::NothingApplied)), "010304"),
+        (Err(Refusal::NotApplied(Reason::HandingOver)), "010305"),
+        (Err(Refusal::NotApplied(Reason::NoMember)), "010306"),
         (Err(Refusal::RevisionNotReached { wanted: 9, found: 8 }), "01050908"),
         (Err(Refusal::BadRequest(BadRequest::Command(command))), "0106000407000102"),
         (Err(Refusal::BadRequest(BadRequest::Undecodable { protocol: ProtocolRange::OURS })), "0106010101"),
     ];
     for (result, golden) in results {
         check(&reply(result), &format!("07060504{golden}"));
+    }
+}
+
+#[test]
+fn refusals_of_an_operators_wishes_are_laid_out_as_older_programs_wrote_them() {
+    let reply = |result| Reply { id: 7, revision: 6, term: 5, index: 4, result };
+    let at_risk =
+        ChangeRefusal::QuorumAtRisk { voters: 4, needed: 3, reachable: 2, silent: vec![name(), name()] };
+    let refusals = [
+        (ChangeRefusal::InProgress { index: 9 }, "0009"),
+        (ChangeRefusal::TooEarly, "01"),
+        (ChangeRefusal::Unchanged, "02"),
+        (ChangeRefusal::UnknownMember { id: 9 }, "0309"),
+        (ChangeRefusal::NoId, "04"),
+        (ChangeRefusal::NamedTwice { id: 9 }, "0509"),
+        (ChangeRefusal::VotesAlready { id: 9 }, "0609"),
+        (ChangeRefusal::NoVoter, "07"),
+        (ChangeRefusal::BadText, "08"),
+        (ChangeRefusal::TooOld { id: 9, found: 1, needed: 2 }, "09090102"),
+        (at_risk, "0a04030202026e31026e31"),
+    ];
+    for (refusal, golden) in refusals {
+        check(&reply(Err(Refusal::MembersUnchanged(refusal))), &format!("070605040107{golden}"));
+    }
+    let refusals = [
+        (MoveRefusal::LeadsAlready { id: 9 }, "0009"),
+        (MoveRefusal::NotVoter { id: 9 }, "0109"),
+        (MoveRefusal::Nobody, "02"),
+        (MoveRefusal::InProgress { to: 9 }, "0309"),
+        (MoveRefusal::NotTaken { to: 9 }, "0409"),
+    ];
+    for (refusal, golden) in refusals {
+        check(&reply(Err(Refusal::LeaderNotMoved(refusal))), &format!("070605040108{golden}"));
     }
 }
 

@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use kv_client::command::SessionTag;
 use kv_client::protocol::{
-    Answer, Body, Consistency, HelloRefusal, Leader, LogStatus, Member, MemberStatus, NodeStatus, PREAMBLE,
-    Refusal, Reply, Request, Role, ServerHello, StateHash, StoreStatus, Welcome, decode_head, encode_head,
+    Answer, Body, Consistency, HelloRefusal, Leader, LogStatus, Member, MemberRole, MemberStatus, NodeStatus,
+    PREAMBLE, Refusal, Reply, Request, Role, ServerHello, StateHash, StoreStatus, Welcome, decode_head,
+    encode_head,
 };
 use kv_client::{BoxStream, ByteStream, Client, Connector, FRAME_LIMITS, Options};
 use raft_net::frame::{FrameDecoder, WriteBuffer};
@@ -303,6 +304,7 @@ impl State {
                 Ok((Answer::Applied(self.store.write(*tag, &seen.command)), Bytes::new()))
             }
             Body::Read { query, .. } if leads => Ok(self.store.read(query)),
+            Body::ChangeMembers { .. } if leads => Ok((Answer::MembersChanged, Bytes::new())),
             _ => Err(self.not_leader()),
         };
         let (result, tail) = match served {
@@ -337,6 +339,9 @@ impl State {
             voter: member.voter,
             peer_address: member.peer_address,
             client_address: member.client_address,
+            role: MemberRole::Voter,
+            newest_version: 1,
+            ..MemberStatus::default()
         };
         let (members, index) = (self.members(), self.store.index);
         NodeStatus {

@@ -194,7 +194,7 @@ fn the_exit_code_tells_why_a_command_failed() {
     bed.run(&["--timeout", "1s", "put", "k", "v"])
         .exits_with(6)
         .says("error: outcome unknown: ")
-        .says("hint: look with kvctl get");
+        .says("hint: look before you repeat it, with kvctl get");
     let help = bed.run(&["--help"]).exits_with(0);
     assert!(String::from_utf8(help.stdout).unwrap().contains("6    outcome unknown"));
 }

@@ -7,5 +7,6 @@ mod fake;
 mod kvctl;
 mod leader;
 mod many_in_flight;
+mod members;
 mod reads;
 mod sessions;

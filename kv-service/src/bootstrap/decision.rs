@@ -62,8 +62,8 @@ pub(crate) enum Reason {
     /// There is a cluster, and this node is no member.
     #[error(
         "node {peer} at {address} belongs to cluster {cluster_id}, in which this node has no part: this node \
-         founds nothing and serves nothing. If it is a member that lost its data folder, {LOST_FOLDER}. In that \
-         node's words: {objection}"
+         founds nothing, serves nothing, and waits to be let in: with kvctl member add if it is new. If it is a member \
+         that lost its data folder, {LOST_FOLDER}. In that node's words: {objection}"
     )]
     Stranger { peer: Label, address: String, cluster_id: ClusterId, objection: String },
     /// There is a cluster, and this node is listed in it.

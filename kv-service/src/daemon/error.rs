@@ -7,6 +7,7 @@ use raft_core::error::Halt;
 use raft_core::types::{ClusterId, NodeId};
 use tokio::task::JoinError;
 
+use crate::advice::LEFT_BEHIND;
 use crate::config::Address;
 use crate::data_folder::FolderError;
 
@@ -48,7 +49,7 @@ pub enum StartError {
     /// The folder is of another cluster.
     #[error(
         "data folder {}: belongs to cluster {found}, but {peer} at {address}, listed in --join, belongs to cluster \
-         {expected}: correct --dir or --join",
+         {expected}: correct --dir or --join; {LEFT_BEHIND}",
         dir.display()
     )]
     OtherCluster {

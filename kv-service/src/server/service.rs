@@ -14,6 +14,7 @@ use kv_client::protocol::{
     Welcome, decode_head,
 };
 use raft_core::RoleName;
+use raft_core::configuration::Configuration;
 use raft_core::driver::Applied;
 use raft_core::error::{ProposeError, ReadError};
 use raft_core::node::{self, NodeHandle, Observation};
@@ -25,6 +26,7 @@ use smallvec::SmallVec;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::admin::Wish;
 use super::budget::{Budget, Share};
 use super::error::ConnectionError;
 use super::outbox::{Answered, Demand, Outbox};
@@ -45,6 +47,8 @@ pub(crate) struct Service {
     pub(super) max_clients: u32,
     /// Memory for their requests.
     pub(super) budget: Budget,
+    /// Members not heard from for so long are out of reach.
+    pub(super) election_timeout: Duration,
     clock: ClusterClock,
     request_timeout: Duration,
     stopping: watch::Receiver<bool>,
@@ -64,6 +68,8 @@ pub(crate) struct Parts {
     pub(crate) max_clients: u32,
     /// Memory for their requests.
     pub(crate) budget: Budget,
+    /// Consensus's.
+    pub(crate) election_timeout: Duration,
     /// Whether the node is being shut down.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -86,7 +92,8 @@ struct Read {
 
 impl Service {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { node, local, log, note, clock, request_timeout, max_clients, budget, stopping } = parts;
+        let Parts { node, local, log, note, clock, request_timeout, max_clients, .. } = parts;
+        let Parts { budget, election_timeout, stopping, .. } = parts;
         let observed = node.observe();
         let (started, seen) = (Instant::now(), Seen::default());
         Self {
@@ -98,6 +105,7 @@ impl Service {
             started,
             max_clients,
             budget,
+            election_timeout,
             clock,
             request_timeout,
             stopping,
@@ -160,6 +168,14 @@ impl Service {
                     outbox.answer(ticket, answered);
                 });
             }
+            Body::ChangeMembers { changes, force } => {
+                let ticket = wait(Refusal::Unknown(Reason::DeadlinePassed));
+                self.administer(Wish::Members { changes, force }, ticket, deadline, outbox);
+            }
+            Body::MoveLeader { to } => {
+                let ticket = wait(Refusal::Unknown(Reason::DeadlinePassed));
+                self.administer(Wish::Leader { to }, ticket, deadline, outbox);
+            }
             Body::Members => {
                 let members = Answer::Members(self.members());
                 outbox.answer_now(id, self.answered(Ok(members), Bytes::new()));
@@ -220,6 +236,7 @@ impl Service {
         let consistency = match read.consistency {
             Consistency::Linearizable => node::Consistency::Linearizable,
             Consistency::Serializable => node::Consistency::Serializable,
+            Consistency::Lease => node::Consistency::Lease,
         };
         self.node.submit_read(consistency, move |state| service.look(read, &outbox, state)).await;
     }
@@ -245,7 +262,9 @@ impl Service {
             let refusal = Refusal::RevisionNotReached { wanted: min_revision, found };
             return match consistency {
                 // All that was ever acknowledged is there: such a revision never was.
-                Consistency::Linearizable => outbox.answer(ticket, self.refused(refusal)),
+                Consistency::Linearizable | Consistency::Lease => {
+                    outbox.answer(ticket, self.refused(refusal))
+                }
                 Consistency::Serializable => {
                     let seen = applied.index;
                     outbox.set_aside(Lagging { share, ticket, min_revision, query, seen }, refusal);
@@ -257,13 +276,17 @@ impl Service {
         outbox.answer(ticket, Answered { revision: found, term, index, result: Ok(answer), tail });
     }
 
-    /// Why the state says nothing, though it could be read: nothing was ever applied to it. To answer that there
-    /// is no such key would be a lie about the cluster's state, however old an answer may be.
+    /// Why the state says nothing, though it could be read: nothing was ever applied to it, or nothing is any more, for
+    /// the node was removed. To answer that there is no such key would be a lie about the cluster's state, however old
+    /// an answer may be.
     fn nothing_to_read(&self, applied: EntryId) -> Option<Reason> {
-        (applied == EntryId::ZERO).then(|| match self.observed.borrow().cluster_id {
-            None => Reason::NoCluster,
-            Some(_) => Reason::NothingApplied,
-        })
+        let observation = self.observed.borrow();
+        let own = |members: &Arc<Configuration>| members.member(self.local.node_id).is_some();
+        match applied == EntryId::ZERO {
+            true if observation.cluster_id.is_none() => Some(Reason::NoCluster),
+            true => Some(Reason::NothingApplied),
+            false => (!observation.configuration.as_ref().is_some_and(own)).then_some(Reason::NoMember),
+        }
     }
 
     /// Returns when more is applied than the reads had seen that were set aside; `None`: there are none.
@@ -299,10 +322,11 @@ impl Service {
         }
     }
 
-    fn write_refusal(&self, error: ProposeError) -> Refusal {
+    pub(super) fn write_refusal(&self, error: ProposeError) -> Refusal {
         match error {
             ProposeError::NotLeader { leader } => self.not_leader(leader),
             ProposeError::Busy { .. } => Refusal::Busy,
+            ProposeError::HandingOver { .. } => Refusal::NotApplied(Reason::HandingOver),
             ProposeError::NotApplied { .. } => Refusal::NotApplied(Reason::LeadershipLost),
             ProposeError::Stopped => Refusal::NotApplied(Reason::Stopping),
             _ if *self.stopping.borrow() => Refusal::Unknown(Reason::Stopping),
@@ -320,7 +344,7 @@ impl Service {
     }
 
     /// A leader that is this node itself has ceased to lead.
-    fn not_leader(&self, leader: Option<NodeId>) -> Refusal {
+    pub(super) fn not_leader(&self, leader: Option<NodeId>) -> Refusal {
         match leader.filter(|leader| *leader != self.local.node_id) {
             Some(leader) => Refusal::NotLeader { leader: self.address_of(leader) },
             None => Refusal::NoLeader,
@@ -362,7 +386,7 @@ fn check(body: &Body, tail: &[u8]) -> Result<(), kv_client::command::CommandErro
             tag.map_or(Ok(()), |tag| tag.check().map(|_| ()))
         }
         Body::Read { query, .. } => query.check(),
-        Body::Status | Body::Members => Ok(()),
+        Body::Status | Body::Members | Body::ChangeMembers { .. } | Body::MoveLeader { .. } => Ok(()),
     }
 }
 

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kv_client::protocol::{
-    Answer, LogStatus, MemberStatus, NodeStatus, Reason, Refusal, Role, StateHash, StoreStatus,
+    Answer, LogStatus, MemberRole, MemberStatus, NodeStatus, Reason, Refusal, Role, StateHash, StoreStatus,
 };
 use raft_core::RoleName;
+use raft_core::configuration::{self, Configuration, Member};
 use raft_core::node::{self, Consistency, Observation};
 use tokio::time::timeout;
 
 use super::outbox::Answered;
 use super::service::Service;
+use crate::CLUSTER_VERSION;
 use crate::store::{Checkpoint, Store};
 
 /// How long the state may be away, while a snapshot is loaded into it, before the status is told without it.
@@ -39,21 +41,13 @@ impl Service {
     fn node_status(&self, status: &node::NodeStatus, observation: &Observation) -> NodeStatus {
         let raft = &status.raft;
         let configuration = observation.configuration.as_ref();
-        let members = configuration.iter().flat_map(|configuration| {
-            configuration.members().iter().map(|member| MemberStatus {
-                node_id: member.id.to_string(),
-                name: member.name.clone(),
-                voter: configuration.quorum().contains(member.id),
-                peer_address: member.peer_address.clone(),
-                client_address: member.client_address.clone(),
-            })
-        });
         NodeStatus {
             cluster_id: observation.cluster_id.map(|cluster_id| cluster_id.to_string()),
             node_id: self.local.node_id.to_string(),
             name: self.local.name.clone(),
             program_version: env!("CARGO_PKG_VERSION").to_owned(),
             cluster_version: configuration.map_or(0, |configuration| configuration.cluster_version()),
+            newest_version: CLUSTER_VERSION,
             peer_address: self.local.peer_address.clone(),
             client_address: self.local.client_address.clone(),
             uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -70,9 +64,45 @@ impl Service {
                 entries_written: self.log.entries.get(),
                 bytes_written: self.log.bytes_written.get(),
             },
-            members: members.collect(),
+            members: configuration.map_or_else(Vec::new, |members| member_statuses(members, raft)),
             ..NodeStatus::default()
         }
+    }
+}
+
+/// The members, and what a leader knows of them.
+fn member_statuses(configuration: &Configuration, raft: &raft_core::Status) -> Vec<MemberStatus> {
+    let status = |member: &Member| {
+        let peer = raft.peers.iter().find(|peer| peer.id == member.id);
+        let leads = raft.role == RoleName::Leader && raft.id == member.id;
+        let match_index = peer.map(|peer| peer.match_index).or(leads.then_some(raft.durable_index));
+        MemberStatus {
+            node_id: member.id.to_string(),
+            name: member.name.clone(),
+            voter: configuration.quorum().contains(member.id),
+            role: member_role(member.role),
+            newest_version: member.newest_version,
+            peer_address: member.peer_address.clone(),
+            client_address: member.client_address.clone(),
+            match_index: match_index.map(|index| index.0),
+            lag: match_index.map(|index| raft.last.index.since(index)),
+            silent_ms: peer.map(|peer| u64::try_from(peer.silent_for.as_millis()).unwrap_or(u64::MAX)),
+            feeding: peer.map(|peer| peer.state.to_owned()),
+            lost_acknowledged: peer.is_some_and(|peer| peer.lost_acknowledged),
+        }
+    };
+    configuration.members().iter().map(status).collect()
+}
+
+const fn member_role(role: configuration::MemberRole) -> MemberRole {
+    match role {
+        configuration::MemberRole::Voter => MemberRole::Voter,
+        configuration::MemberRole::Learner => MemberRole::Learner,
+        configuration::MemberRole::Promotable => MemberRole::Promotable,
+        configuration::MemberRole::Incoming => MemberRole::Incoming,
+        configuration::MemberRole::Outgoing => MemberRole::Outgoing,
+        configuration::MemberRole::Demoting => MemberRole::Demoting,
+        configuration::MemberRole::Leaving => MemberRole::Leaving,
     }
 }
 

@@ -137,6 +137,7 @@ impl Node {
             request_timeout: Duration::from_secs(10),
             max_clients: 1,
             budget: Budget::new(0),
+            election_timeout: Duration::from_millis(500),
             stopping: stop,
         });
         Self { service: Arc::new(service), stopping }

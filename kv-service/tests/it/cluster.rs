@@ -73,6 +73,26 @@ impl Cluster {
         Self { nodes: nodes.collect(), dir }
     }
 
+    /// Starts one more node, which lists the first members and itself, and is no member yet; its place.
+    pub(crate) fn add(&mut self) -> usize {
+        let [client, peer] = <[String; 2]>::try_from(free_addresses(2)).expect("as many as asked for");
+        let name = format!("n{}", self.nodes.len() + 1);
+        let first = &self.nodes[0];
+        let mut node = Node {
+            dir: self.dir.path().join(&name),
+            log_file: self.dir.path().join(format!("{name}.log")),
+            join: format!("{},{peer}", first.join),
+            flags: first.flags.clone(),
+            child: None,
+            name,
+            client,
+            peer,
+        };
+        node.start();
+        self.nodes.push(node);
+        self.nodes.len() - 1
+    }
+
     /// A folder beside those of the nodes, gone with the test.
     pub(crate) fn scratch(&self) -> &Path {
         self.dir.path()
@@ -151,6 +171,16 @@ impl Node {
     /// Gives it another list.
     pub(crate) fn join_instead(&mut self, join: &str) {
         self.join = join.to_owned();
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// SIGKILL, and its data folder is gone.
+    pub(crate) fn wipe(&mut self) {
+        self.kill();
+        fs::remove_dir_all(&self.dir).expect("a folder of the test");
     }
 
     /// Starts it.

@@ -6,6 +6,7 @@
 
 use super::Raft;
 use super::role::{Candidate, Follower, PreCandidate, Role, RoleName};
+use crate::effect::Effect;
 use crate::error::ReadError;
 use crate::forwarded::Forwarded;
 use crate::message::{Message, RequestVote, RequestVoteResponse};
@@ -21,8 +22,20 @@ impl Raft {
         // The own vote of the last campaign is still on its way to the disk: another term would not help.
         let (durable, _) = self.durable();
         let disk_is_behind = matches!(self.role, Role::Candidate(_)) && durable != self.hard_state;
-        if self.may_campaign() && !disk_is_behind {
+        if !self.may_campaign() {
+            self.forget_leader();
+        } else if !disk_is_behind {
             self.pre_campaign();
+        }
+    }
+
+    /// Nobody leads, as far as a node can tell that has not heard from anybody for so long.
+    fn forget_leader(&mut self) {
+        let Role::Follower(follower) = &mut self.role else { return };
+        follower.leader = None;
+        let outcome = Err(ReadError::NotLeader { leader: None });
+        for ticket in follower.forwarded.take() {
+            self.effects.push(Effect::ReadReady { ticket, outcome });
         }
     }
 

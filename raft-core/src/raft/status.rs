@@ -16,6 +16,8 @@ pub struct Status {
     pub role: RoleName,
     /// Who leads, as far as it knows.
     pub leader: Option<NodeId>,
+    /// Time since a leader was last heard from; `None`: not since this node last campaigned, or first started.
+    pub leader_silent_for: Option<Duration>,
     /// Term, vote, cluster.
     pub hard_state: HardState,
     /// The entry before the first one in the log.
@@ -80,6 +82,7 @@ impl Raft {
             id: self.id,
             role: self.role(),
             leader: self.leader_id(),
+            leader_silent_for: self.leader_contact.map(|at| self.now.saturating_since(at)),
             hard_state: self.hard_state,
             base: self.terms.base(),
             last: self.terms.last(),

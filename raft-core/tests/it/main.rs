@@ -20,6 +20,9 @@ mod lease;
 mod log_stores;
 #[cfg(test)]
 #[cfg(feature = "testing")]
+mod lost_quorum;
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod membership;
 #[cfg(test)]
 #[cfg(all(feature = "testing", feature = "node"))]

@@ -2,7 +2,7 @@
 
 use raft_core::configuration::MemberRole::{self, Learner, Promotable, Voter};
 use raft_core::configuration::{ChangeError, Member, MemberChange};
-use raft_core::{Input, ProposeError, RoleName};
+use raft_core::{Input, ProposeError, ReadError, RoleName};
 
 use crate::support::{Disk, ELECTION_TIMEOUT, Network, Peer, entry, id, member, options, voters};
 
@@ -143,4 +143,23 @@ fn a_leader_that_is_removed_hands_over_and_steps_down() {
     net.time_passes(ELECTION_TIMEOUT * 3);
     net.node(1).times_out();
     assert_eq!(net.node(1).role(), RoleName::Follower, "and does not come back");
+}
+
+/// Who does not campaign does not learn by itself who leads next: it must not send anybody to a leader that may be gone.
+#[test]
+fn a_learner_whose_leader_falls_silent_knows_of_no_leader() {
+    let mut net = cluster(3, 4);
+    net.node(1).changes_members(&[put(4, Learner)]).unwrap();
+    net.heartbeats(1, 2);
+    assert_eq!(net.node(4).leader(), Some(1));
+    net.isolate(4);
+    net.node(4).time_passes(ELECTION_TIMEOUT);
+    let read = net.node(4).is_asked_to_read();
+    net.node(4).times_out();
+    assert_eq!((net.node(4).role(), net.node(4).leader()), (RoleName::Follower, None));
+    let refused = ReadError::NotLeader { leader: None };
+    assert_eq!(net.node(4).outcome(read), Some(Err(refused)));
+    net.heal();
+    net.heartbeats(1, 1);
+    assert_eq!(net.node(4).leader(), Some(1));
 }

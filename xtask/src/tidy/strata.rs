@@ -22,6 +22,7 @@ const STRATA: [&[&str]; 5] = [
         "options",
         "progress",
         "reads",
+        "recovery",
         "state_machine",
         "storage",
         "term_runs",

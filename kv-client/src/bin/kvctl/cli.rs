@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kv_client::ReadOptions;
 
-use crate::{bench, export, format, import, read, write};
+use crate::{bench, export, format, import, leader, member, read, write};
 
 /// Command line of the replicated key-value store
 #[derive(Debug, Parser)]
@@ -58,6 +58,12 @@ pub(crate) enum Command {
     /// Exits with 0 if some node leads and states agree, though nodes may be down; with 5 if no node leads or none
     /// answers; with 8 if states differ.
     Status,
+    /// Show the members, add, remove, promote and replace them
+    #[command(subcommand)]
+    Member(member::MemberCommand),
+    /// Choose who leads
+    #[command(subcommand)]
+    Leader(leader::LeaderCommand),
     /// Put the pairs of a file of JSON lines
     Import(import::ImportArgs),
     /// Write all pairs as JSON lines, sorted by the bytes of their keys
@@ -74,6 +80,8 @@ pub(crate) enum Consistency {
     Linearizable,
     /// What the first endpoint has applied, however old; no other node is asked
     Serializable,
+    /// As linearizable, at less cost: rests on the nodes' clocks where kvd runs with --lease-drift, else the same
+    Lease,
 }
 
 #[derive(Debug, Args)]
@@ -88,6 +96,7 @@ impl ReadArgs {
         let consistency = match self.consistency {
             Consistency::Linearizable => kv_client::protocol::Consistency::Linearizable,
             Consistency::Serializable => kv_client::protocol::Consistency::Serializable,
+            Consistency::Lease => kv_client::protocol::Consistency::Lease,
         };
         ReadOptions { consistency, ..ReadOptions::default() }
     }

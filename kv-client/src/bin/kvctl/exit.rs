@@ -3,8 +3,10 @@
 use std::io;
 use std::process::ExitCode;
 
-use kv_client::{Cause, Error, Rejection};
+use kv_client::protocol::{ChangeRefusal, MoveRefusal, Refusal};
+use kv_client::{Cause, Error, Problem, Rejection};
 
+use crate::member::{NoLeader, NoSuchMember, NotFinished};
 use crate::signals::Stopped;
 
 /// The part of the help that scripts are written by.
@@ -13,10 +15,10 @@ Exit codes:
   0    done
   1    another error: a key or value over its limit, a file that cannot be read, ...
   2    wrong usage: arguments that cannot be understood
-  3    the key does not exist
-  4    the condition failed; nothing changed
+  3    the key, or the member, does not exist
+  4    the condition failed, or the members cannot be changed so; nothing changed
   5    unavailable; certainly not applied
-  6    outcome unknown; applied once or not at all
+  6    outcome unknown, applied once or not at all; or a change that goes on
   8    data damaged: nodes differ in the state they applied
   130  interrupted (SIGINT)
   143  terminated (SIGTERM)";
@@ -67,11 +69,17 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 
 /// What kind of failure an error is, whatever context was put around it.
 pub(crate) fn kind(error: &anyhow::Error) -> Kind {
-    if find::<KeyNotFound>(error).is_some() {
+    if find::<KeyNotFound>(error).is_some() || find::<NoSuchMember>(error).is_some() {
         return Kind::KeyNotFound;
     }
     if find::<Usage>(error).is_some() {
         return Kind::Usage;
+    }
+    if find::<NoLeader>(error).is_some() {
+        return Kind::Unavailable;
+    }
+    if find::<NotFinished>(error).is_some() {
+        return Kind::OutcomeUnknown;
     }
     match find::<Stopped>(error) {
         Some(Stopped::Interrupted) => return Kind::Interrupted,
@@ -80,6 +88,7 @@ pub(crate) fn kind(error: &anyhow::Error) -> Kind {
     }
     match find::<Error>(error) {
         Some(Error::Rejected(Rejection::ConditionFailed { .. })) => Kind::ConditionFailed,
+        Some(Error::NotApplied(Cause::Refused(refused))) => refused_kind(&refused.problem),
         Some(Error::NotApplied(Cause::Invalid(_)) | Error::Rejected(_)) | None => Kind::Other,
         Some(Error::NotApplied(_)) => Kind::Unavailable,
         Some(Error::Unknown(_)) => Kind::OutcomeUnknown,
@@ -87,15 +96,47 @@ pub(crate) fn kind(error: &anyhow::Error) -> Kind {
     }
 }
 
+/// An answer of the leader's that is no.
+const fn refused_kind(problem: &Problem) -> Kind {
+    match problem {
+        Problem::Refused(Refusal::MembersUnchanged(refusal)) => match refusal {
+            ChangeRefusal::InProgress { .. } | ChangeRefusal::TooEarly => Kind::Unavailable,
+            ChangeRefusal::UnknownMember { .. } => Kind::KeyNotFound,
+            _ => Kind::ConditionFailed,
+        },
+        Problem::Refused(Refusal::LeaderNotMoved(MoveRefusal::NotVoter { .. })) => Kind::ConditionFailed,
+        _ => Kind::Unavailable,
+    }
+}
+
 fn hint(error: &anyhow::Error) -> Option<&'static str> {
+    if find::<NotFinished>(error).is_some() {
+        return Some("kvctl member list shows how far it has got");
+    }
     match find::<Error>(error)? {
+        Error::NotApplied(Cause::Refused(refused)) => refused_hint(&refused.problem),
         Error::NotApplied(Cause::DeadlinePassed { .. }) => {
             Some("kvctl status shows which nodes answer and who leads; --timeout waits longer")
         }
-        Error::Unknown(_) => Some("look with kvctl get before you write again: it may be applied by now"),
+        Error::Unknown(_) => {
+            Some("look before you repeat it, with kvctl get or kvctl member list: it may be applied by now")
+        }
         Error::Rejected(Rejection::ConditionFailed { .. }) => {
             Some("kvctl get KEY -o json shows the value and its mod_revision")
         }
+        _ => None,
+    }
+}
+
+const fn refused_hint(problem: &Problem) -> Option<&'static str> {
+    match problem {
+        Problem::Refused(Refusal::MembersUnchanged(ChangeRefusal::InProgress { .. })) => {
+            Some("kvctl member list shows the change that is under way")
+        }
+        Problem::Refused(Refusal::MembersUnchanged(ChangeRefusal::QuorumAtRisk { .. })) => Some(
+            "bring the silent ones back first, or remove or replace those that never will be; --force does it all the \
+             same",
+        ),
         _ => None,
     }
 }

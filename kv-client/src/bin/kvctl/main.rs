@@ -10,6 +10,8 @@ mod export;
 mod format;
 mod import;
 mod jsonl;
+mod leader;
+mod member;
 mod progress;
 mod read;
 mod signals;
@@ -72,6 +74,8 @@ async fn perform(
         Command::Incr(args) => write::incr(client, global.output, args).await?,
         Command::Cas(args) => write::cas(client, global.output, args).await?,
         Command::Status => return status::status(client, global).await,
+        Command::Member(command) => return member::member(client, global, command).await,
+        Command::Leader(command) => leader::leader(client, global, command).await?,
         Command::Import(args) => import::import(client, args).await?,
         Command::Export(args) => export::export(client, global, args).await?,
         Command::Bench(args) => bench::bench(clients, global, args).await?,

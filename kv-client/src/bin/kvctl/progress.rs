@@ -12,6 +12,11 @@ pub(crate) fn keys(total: Option<u64>) -> ProgressBar {
     bar(total, "{human_pos} keys", "{human_len}")
 }
 
+/// A bar for the entries that a node has of its leader's log.
+pub(crate) fn entries() -> ProgressBar {
+    bar(Some(0), "{human_pos}", "{human_len} entries")
+}
+
 fn bar(total: Option<u64>, position: &str, length: &str) -> ProgressBar {
     let (bar, template) = match total {
         Some(total) => (

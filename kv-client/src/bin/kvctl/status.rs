@@ -20,10 +20,10 @@ const HASH_DIGITS: usize = 8;
 
 /// A node that was asked.
 #[derive(Debug)]
-struct Asked {
+pub(crate) struct Asked {
     /// Where it was asked.
-    address: String,
-    status: Result<NodeStatus, NodeError>,
+    pub(crate) address: String,
+    pub(crate) status: Result<NodeStatus, NodeError>,
 }
 
 /// A node of the cluster, as far as it is known.
@@ -78,7 +78,7 @@ pub(crate) async fn status(client: &Client, global: &Global) -> Result<ExitCode>
 }
 
 /// Asks all nodes at once; those that only other nodes know as soon as they are named.
-async fn ask_all(client: &Client, endpoints: &[String]) -> Vec<Asked> {
+pub(crate) async fn ask_all(client: &Client, endpoints: &[String]) -> Vec<Asked> {
     let mut known: BTreeSet<String> = endpoints.iter().cloned().collect();
     let mut asking: JoinSet<_> = known.iter().map(|address| ask(client, address)).collect();
     let mut nodes = Vec::new();
@@ -204,7 +204,7 @@ fn cells(row: &Row) -> [String; 11] {
     let StateHash { index, hash } = &store.state_hash;
     [
         row.name().to_owned(),
-        role(status.role).to_owned(),
+        role(status).to_owned(),
         row.client_address.clone(),
         status.peer_address.clone(),
         status.term.to_string(),
@@ -217,8 +217,13 @@ fn cells(row: &Row) -> [String; 11] {
     ]
 }
 
-const fn role(role: Role) -> &'static str {
-    match role {
+/// What it does; of one that does not vote, what it is.
+fn role(status: &NodeStatus) -> &'static str {
+    let own = status.members.iter().find(|member| member.node_id == status.node_id);
+    match status.role {
+        Role::Follower if status.members.is_empty() => "waiting",
+        Role::Follower if own.is_none() => "no member",
+        Role::Follower if own.is_some_and(|own| !own.voter) => "learner",
         Role::Follower => "follower",
         Role::PreCandidate => "pre-candidate",
         Role::Candidate => "candidate",

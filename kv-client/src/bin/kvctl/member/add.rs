@@ -1,0 +1,182 @@
+//! `member add` and `member replace`: a node that was none becomes a member.
+
+use anyhow::Result;
+use clap::Args;
+use kv_client::protocol::{MemberChange, MemberRole, NodeStatus, WishedMember, WishedRole};
+use kv_client::{Client, NodeError};
+
+use super::{Force, Patience, Roster, parse_id, tell, wait};
+use crate::cli::Global;
+
+#[derive(Debug, Args)]
+pub(crate) struct AddArgs {
+    /// Name that the node was started with
+    name: String,
+    /// Where other members reach it
+    #[arg(long, value_name = "HOST:PORT")]
+    peer: String,
+    /// Where clients reach it; there it is asked for its id
+    #[arg(long, value_name = "HOST:PORT")]
+    client: String,
+    /// Its id, if it does not run yet
+    #[arg(long)]
+    id: Option<String>,
+    /// Let it learn, and never vote
+    #[arg(long, conflicts_with = "voter")]
+    learner: bool,
+    /// Let it vote at once, without having caught up: until then it answers for nothing that is in the log
+    #[arg(long)]
+    voter: bool,
+    #[command(flatten)]
+    force: Force,
+    #[command(flatten)]
+    patience: Patience,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplaceArgs {
+    /// Name or id of the member that goes
+    #[arg(value_name = "NAME|ID")]
+    old: String,
+    /// Name that the new node was started with [default: the old one's]
+    #[arg(long)]
+    name: Option<String>,
+    /// Where other members reach it [default: the old one's address]
+    #[arg(long, value_name = "HOST:PORT")]
+    peer: Option<String>,
+    /// Where clients reach it [default: the old one's address]
+    #[arg(long, value_name = "HOST:PORT")]
+    client: Option<String>,
+    /// Its id, if it does not run yet
+    #[arg(long)]
+    id: Option<String>,
+    #[command(flatten)]
+    force: Force,
+    #[command(flatten)]
+    patience: Patience,
+}
+
+/// The node is not what it should be.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Misfit {
+    #[error(
+        "the node at {client} says that its {what} is {found}, not {expected}: correct the command line or the node's"
+    )]
+    Other { client: String, what: &'static str, found: String, expected: String },
+    #[error("the node at {client} belongs to cluster {found}, not to {expected}: it cannot be added")]
+    OtherCluster { client: String, found: String, expected: String },
+    #[error("the node at {client} cannot be asked for its id ({source}): start it, or give --id")]
+    Silent { client: String, source: NodeError },
+    #[error(
+        "{name} is the name of member {id} already: if its data folder was lost, kvctl member replace {name}"
+    )]
+    NameTaken { name: String, id: String },
+    #[error(
+        "the node at {client} still has the id {id}, under which it is a member: its data folder is not lost, and \
+         there is nothing to replace it with"
+    )]
+    NotLost { client: String, id: String },
+}
+
+pub(crate) async fn add(client: &Client, global: &Global, args: AddArgs) -> Result<()> {
+    let roster = Roster::of(client, global).await?;
+    let role = match (args.learner, args.voter) {
+        (true, _) => WishedRole::Learner,
+        (_, true) => WishedRole::Voter,
+        _ => WishedRole::Promotable,
+    };
+    let candidate = Candidate { name: args.name, peer: args.peer, client: args.client, id: args.id };
+    let wished = candidate.wished(client, &roster, role).await?;
+    let id = format!("{:016x}", wished.id);
+    if let Some(namesake) = roster.named(&wished.name).filter(|member| member.node_id != id) {
+        return Err(Misfit::NameTaken { name: wished.name, id: namesake.node_id.clone() }.into());
+    }
+    let member = roster.leader.members.iter().find(|member| member.node_id == id);
+    let is_done = member.is_some_and(|member| match role {
+        WishedRole::Voter => member.role == MemberRole::Voter,
+        WishedRole::Learner => member.role == MemberRole::Learner,
+        WishedRole::Promotable => matches!(member.role, MemberRole::Voter | MemberRole::Promotable),
+    });
+    let (name, mut index) = (wished.name.clone(), None);
+    if !is_done {
+        index = client.change_members(vec![MemberChange::Put(wished)], args.force.on).await?;
+    }
+    match role {
+        WishedRole::Learner => {}
+        WishedRole::Voter => wait::until_caught_up(client, global, &id, &roster, args.patience.limit).await?,
+        WishedRole::Promotable => wait::until_voter(client, global, &id, args.patience.limit).await?,
+    }
+    tell(global, &name, &id, if role == WishedRole::Learner { "learner" } else { "voter" }, index)
+}
+
+pub(crate) async fn replace(client: &Client, global: &Global, args: ReplaceArgs) -> Result<()> {
+    let roster = Roster::of(client, global).await?;
+    let old = roster.member(&args.old)?;
+    let candidate = Candidate {
+        name: args.name.unwrap_or_else(|| old.name.clone()),
+        peer: args.peer.unwrap_or_else(|| old.peer_address.clone()),
+        client: args.client.unwrap_or_else(|| old.client_address.clone()),
+        id: args.id,
+    };
+    let asked = candidate.client.clone();
+    let wished = candidate.wished(client, &roster, WishedRole::Voter).await?;
+    let (name, id) = (wished.name.clone(), format!("{:016x}", wished.id));
+    if id == old.node_id {
+        return Err(Misfit::NotLost { client: asked, id }.into());
+    }
+    if let Some(namesake) =
+        roster.named(&name).filter(|member| ![&old.node_id, &id].contains(&&member.node_id))
+    {
+        return Err(Misfit::NameTaken { name, id: namesake.node_id.clone() }.into());
+    }
+    let changes = vec![MemberChange::Remove { id: parse_id(&old.node_id)? }, MemberChange::Put(wished)];
+    let index = client.change_members(changes, args.force.on).await?;
+    wait::until_caught_up(client, global, &id, &roster, args.patience.limit).await?;
+    tell(global, &name, &id, "voter", index)
+}
+
+/// A node that is to become a member, as the command line describes it.
+struct Candidate {
+    name: String,
+    peer: String,
+    client: String,
+    id: Option<String>,
+}
+
+impl Candidate {
+    /// The node as it describes itself, which has to agree; if it has an id and does not answer, as it is described.
+    async fn wished(self, client: &Client, roster: &Roster, role: WishedRole) -> Result<WishedMember> {
+        let (id, newest_version) = match (client.status(&self.client).await, &self.id) {
+            (Ok(status), _) => {
+                self.check(&status, roster)?;
+                (parse_id(&status.node_id)?, status.newest_version)
+            }
+            (Err(_silent), Some(id)) => (parse_id(id)?, roster.leader.cluster_version),
+            (Err(source), None) => return Err(Misfit::Silent { client: self.client, source }.into()),
+        };
+        let Self { name, peer: peer_address, client: client_address, .. } = self;
+        Ok(WishedMember { id, name, peer_address, client_address, newest_version, role })
+    }
+
+    fn check(&self, status: &NodeStatus, roster: &Roster) -> Result<(), Misfit> {
+        let client = || self.client.clone();
+        if let (Some(found), Some(expected)) = (&status.cluster_id, &roster.leader.cluster_id)
+            && found != expected
+        {
+            let (found, expected) = (found.clone(), expected.clone());
+            return Err(Misfit::OtherCluster { client: client(), found, expected });
+        }
+        let said = [
+            ("name", &status.name, Some(&self.name)),
+            ("peer address", &status.peer_address, Some(&self.peer)),
+            ("client address", &status.client_address, Some(&self.client)),
+            ("id", &status.node_id, self.id.as_ref()),
+        ];
+        let differs = said.into_iter().find_map(|(what, found, expected)| {
+            expected.filter(|expected| *expected != found).map(|expected| (what, found, expected))
+        });
+        let Some((what, found, expected)) = differs else { return Ok(()) };
+        let (found, expected) = (found.clone(), expected.clone());
+        Err(Misfit::Other { client: client(), what, found, expected })
+    }
+}

@@ -1,0 +1,186 @@
+//! `kvd recover`: one survivor of a lost quorum goes on alone. What that means is in [`raft_core::recovery`].
+//!
+//! Offline: the folder is locked like a running node's. It is opened as a start would open it, which mends what a crash
+//! left; nothing else is written before the operator has seen the report and agreed. Then one durable write does it. A
+//! crash in the middle of that write leaves a node that nobody votes for, and that can be recovered again.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+
+use raft_core::configuration::Member;
+use raft_core::node::Sinks;
+use raft_core::recovery::{Recovery, RecoveryError, Report, go_on_alone};
+use raft_core::storage::{LogEvent, StoreError};
+use raft_core::types::ClusterId;
+use raft_log::LogOptions;
+use rand::TryRng;
+use rand::rngs::SysRng;
+
+use crate::data_folder::{DataFolder, FolderError, Opened};
+
+/// Why nothing was recovered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecoverError {
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// There is no node in it.
+    #[error("data folder {}: holds no node; nothing was changed: correct --dir", path.display())]
+    NoNode {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// This node cannot be the one.
+    #[error("data folder {}: {source}", path.display())]
+    Unfit {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        source: RecoveryError,
+    },
+    /// The operating system has no randomness to give.
+    #[error("cannot mint a cluster id: {0}")]
+    Randomness(#[from] rand::rngs::SysError),
+    /// The log could not be written. It may be half done: run `kvd recover` again.
+    #[error("data folder {}: {reason}; run kvd recover again once the disk is in order", path.display())]
+    Write {
+        /// The folder.
+        path: PathBuf,
+        /// The log's words.
+        reason: StoreError,
+    },
+}
+
+/// A node that could go on alone. Holds the lock of its folder.
+pub struct Survivor {
+    path: PathBuf,
+    _folder: DataFolder,
+    opened: Opened,
+    events: Receiver<LogEvent>,
+    recovery: Recovery,
+}
+
+impl Survivor {
+    /// Looks at the node in `dir`, which must not run.
+    ///
+    /// # Errors
+    /// [`RecoverError`]: nothing was changed but what a start would mend.
+    pub fn examine(dir: &Path) -> Result<Self, RecoverError> {
+        let path = dir.to_owned();
+        if !dir.is_dir() {
+            return Err(RecoverError::NoNode { path });
+        }
+        let folder = DataFolder::lock(dir)?;
+        if folder.identify()?.is_none() {
+            return Err(RecoverError::NoNode { path });
+        }
+        let (sinks, events) = sinks();
+        let opened = folder.open(&LogOptions::default(), &sinks)?;
+        let new_cluster = mint_cluster_id()?;
+        let recovery = go_on_alone(opened.node_id, &opened.recovered, opened.newest_snapshot(), new_cluster)
+            .map_err(|source| RecoverError::Unfit { path: path.clone(), source })?;
+        Ok(Self { path, _folder: folder, opened, events, recovery })
+    }
+
+    /// What going on alone would mean.
+    #[must_use]
+    pub const fn report(&self) -> &Report {
+        &self.recovery.report
+    }
+
+    /// Makes it a cluster by itself, durably.
+    ///
+    /// # Errors
+    /// [`RecoverError::Write`]: run it again.
+    pub fn go_on(self) -> Result<Report, RecoverError> {
+        let Self { path, opened, events, recovery: Recovery { write, report }, .. } = self;
+        opened.write(write);
+        for event in events.try_iter() {
+            if let LogEvent::Failed(reason) = event {
+                return Err(RecoverError::Write { path, reason });
+            }
+        }
+        Ok(report)
+    }
+}
+
+impl fmt::Debug for Survivor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, recovery, .. } = self;
+        f.debug_struct("Survivor").field("path", path).field("recovery", recovery).finish_non_exhaustive()
+    }
+}
+
+/// What opening needs; only the log has anything to report.
+fn sinks() -> (Sinks, Receiver<LogEvent>) {
+    let (sender, events) = channel();
+    let (transport, _nobody_listens) = tokio::sync::mpsc::channel(1);
+    let sinks = Sinks {
+        // Whoever listened has gone with what it waited for.
+        log: Arc::new(move |event| drop(sender.send(event))),
+        snapshots: Arc::new(drop),
+        transport,
+    };
+    (sinks, events)
+}
+
+fn mint_cluster_id() -> Result<ClusterId, RecoverError> {
+    let (high, low) = (SysRng.try_next_u64()?, SysRng.try_next_u64()?);
+    Ok(ClusterId(u128::from(high) << 64 | u128::from(low)))
+}
+
+/// For the operator, before anything is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Prospect<'a>(pub &'a Report);
+
+impl fmt::Display for Prospect<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { survivor, dropped, last, known_committed, new_cluster, .. } = self.0;
+        let old = self.0.old_cluster.map_or_else(|| "none".to_owned(), |old| old.to_string());
+        writeln!(f, "Node {} ({}) would go on alone.\n", survivor.name, survivor.id)?;
+        writeln!(f, "  cluster            {old}, would be {new_cluster}")?;
+        writeln!(f, "  last entry         {last} (index@term)")?;
+        writeln!(f, "  known committed    {known_committed}, the newest snapshot")?;
+        writeln!(f, "  dropped members    {}", names(dropped))?;
+        writeln!(
+            f,
+            "\nWhat it costs:\n\
+             * Writes that were acknowledged, but reached only the dropped members, are lost. Nobody can tell how many.\n\
+             * {} entries after the known committed one become final. Some may never have been committed: their callers \
+             may have been told that they were not applied.\n\
+             * Dropped members can never come back with the folders they have.\n\n\
+             If another member survives, run this there as well and do not confirm: the one with the later last entry \
+             (compare terms first) is the one to go on. If a majority can still be brought back, do that instead.\n\
+             Make sure that the dropped members do not run, and empty their folders before they start again.",
+            self.0.undecided()
+        )
+    }
+}
+
+/// For the operator, afterwards.
+#[derive(Clone, Copy, Debug)]
+pub struct Outlook<'a>(pub &'a Report);
+
+impl fmt::Display for Outlook<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { survivor, dropped, new_cluster, configuration, .. } = self.0;
+        writeln!(
+            f,
+            "Done: {} is the only voter of cluster {new_cluster} (entry {configuration}). Start it as before. Then, for \
+             each of the others: empty its data folder, start it with the flags it had, and let it in:",
+            survivor.name
+        )?;
+        let to = &survivor.client_address;
+        dropped.iter().try_for_each(|Member { name, peer_address, client_address, .. }| {
+            writeln!(f, "  kvctl -e {to} member add {name} --peer {peer_address} --client {client_address}")
+        })
+    }
+}
+
+fn names(members: &[Member]) -> String {
+    let names: Vec<_> = members.iter().map(|member| format!("{} ({})", member.name, member.id)).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}

@@ -1,0 +1,107 @@
+//! Two of three are lost for ever; the survivor goes on alone, and the cluster is made whole again.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use kv_client::KvStore;
+
+use crate::bad_starts::{refused, says};
+use crate::cluster::{Cluster, Node, kvd};
+use crate::load::Load;
+use crate::operator::Said;
+
+/// `kvd recover`, with nobody there to confirm.
+fn recover(node: &Node, flags: &[&str]) -> Said {
+    let began = Instant::now();
+    let mut command = recovering(node, flags);
+    Said::of(command.stdin(Stdio::null()).output().expect("kvd starts"), began.elapsed())
+}
+
+fn recovering(node: &Node, flags: &[&str]) -> Command {
+    let mut command = kvd();
+    command.args(["recover", "--dir"]).arg(&node.dir).args(flags);
+    command
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_survivor_goes_on_alone_and_the_others_come_back_with_empty_folders() {
+    let mut cluster = Cluster::start(3);
+    cluster.leader().await;
+    // A client stays with its cluster: none of these follows into the next one.
+    let load = Load::with_patience(&cluster, Duration::from_secs(2));
+    load.more(500).await;
+    // All that is acknowledged is applied on whoever leads.
+    let survivor = cluster.leader().await;
+    let others = [(survivor + 1) % 3, (survivor + 2) % 3];
+    let before = cluster.nodes[survivor].serves().await;
+    others.iter().for_each(|&at| cluster.nodes[at].kill());
+    let began = Instant::now();
+    recover(&cluster.nodes[survivor], &["--yes"]).fails(1, &["in use by another process"]);
+    cluster.nodes[survivor].kill();
+
+    let asked = recover(&cluster.nodes[survivor], &[]);
+    assert_eq!(asked.code, Some(4), "{asked:?}");
+    let told = [&before.node_id, before.cluster_id.as_ref().unwrap(), "are lost", "nothing was changed"];
+    says(&asked.out, &told.map(|text| text as &str));
+    let done = recover(&cluster.nodes[survivor], &["--yes"]).succeeds();
+    for at in others {
+        let Node { name, peer, client, .. } = &cluster.nodes[at];
+        says(
+            &done.out,
+            &[&format!(
+                "kvctl -e {} member add {name} --peer {peer} --client {client}",
+                before.client_address
+            )],
+        );
+    }
+    recover(&cluster.nodes[survivor], &["--yes"]).fails(1, &["only voter", "just start it"]);
+    cluster.nodes[survivor].start();
+    cluster.nodes[survivor].own_client().put(b"key", b"alone").await.unwrap();
+    println!("alone again after {:.1?}", began.elapsed());
+    let after = cluster.nodes[survivor].serves().await;
+    assert!(after.cluster_id != before.cluster_id && after.term > before.term && after.members.len() == 1);
+    let written = load.check(&cluster).await;
+    println!("{written} tokens acknowledged");
+
+    // With its old folder a lost member is fenced off, and told what to do.
+    let stale = others[0];
+    let said = refused(&cluster.nodes[stale]);
+    says(
+        &said,
+        &[before.cluster_id.as_ref().unwrap(), after.cluster_id.as_ref().unwrap(), "kvctl member add"],
+    );
+    for at in others {
+        fs::remove_dir_all(&cluster.nodes[at].dir).unwrap();
+        cluster.nodes[at].start();
+        cluster.admit(at, &[]).await.succeeds();
+    }
+    assert_eq!(cluster.voters().await, ["n1", "n2", "n3"]);
+    cluster.client().put(b"key", b"whole again").await.unwrap();
+    cluster.settle().await;
+}
+
+#[tokio::test]
+async fn a_folder_without_a_node_is_not_recovered_and_none_is_made() {
+    let cluster = Cluster::plan(1, &[]);
+    recover(&cluster.nodes[0], &["--yes"]).fails(1, &["holds no node"]);
+    assert!(!cluster.nodes[0].dir.exists());
+    fs::create_dir(&cluster.nodes[0].dir).unwrap();
+    recover(&cluster.nodes[0], &["--yes"]).fails(1, &["holds no node"]);
+}
+
+#[tokio::test]
+async fn a_survivor_is_recovered_when_somebody_types_yes_and_not_for_any_other_word() {
+    let mut cluster = Cluster::start(2);
+    cluster.client().put(b"key", b"value").await.unwrap();
+    let node = cluster.leader().await;
+    cluster.nodes.iter_mut().for_each(Node::kill);
+    for (answer, code) in [("y\n", 4), ("yes\n", 0)] {
+        let mut command = recovering(&cluster.nodes[node], &[]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), answer.as_bytes()).unwrap();
+        assert_eq!(Said::of(child.wait_with_output().unwrap(), Duration::ZERO).code, Some(code));
+    }
+    cluster.nodes[node].start();
+    cluster.nodes[node].own_client().put(b"key", b"alone").await.unwrap();
+}

@@ -1,0 +1,83 @@
+//! Changes of the members that must not be, or not now.
+
+use kv_client::KvStore;
+use rustix::process::Signal;
+
+use crate::cluster::{Cluster, Node, eventually};
+
+#[tokio::test]
+async fn a_change_that_leaves_too_few_voters_in_reach_is_refused_unless_forced() {
+    let mut cluster = Cluster::start(3);
+    let leader = cluster.leader().await;
+    let (dead, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    let names: Vec<_> = cluster.nodes.iter().map(|node| node.name.clone()).collect();
+    cluster.nodes[dead].kill();
+    eventually("that the leader misses it", async || {
+        let members = cluster.nodes[leader].status().await?.members;
+        let silent = members.into_iter().find(|member| member.name == names[dead])?.silent_ms?;
+        (silent > 1000).then_some(())
+    })
+    .await;
+    let refused = cluster.kvctl(&["member", "remove", &names[other]]).await;
+    refused.fails(4, &["2 of the 2 voters", "only 1 do", &names[dead], "--force"]);
+    cluster.client().put(b"key", b"value").await.unwrap();
+    let ghost = ["--peer", "127.0.0.1:1", "--client", "127.0.0.1:1", "--id", "00000000000000ab", "--voter"];
+    let added = cluster.kvctl(&[&["member", "add", "ghost"][..], &ghost].concat()).await;
+    added.fails(4, &["3 of the 4 voters", "ghost"]);
+    assert_eq!(cluster.voters().await.len(), 3, "nothing has changed");
+
+    cluster.kvctl(&["member", "remove", &names[dead]]).await.succeeds();
+    assert_eq!(cluster.voters().await.len(), 2);
+    cluster.client().put(b"key", b"other").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_change_hears_that_one_is_in_progress_and_the_first_one_comes_to_pass() {
+    // A leader that nobody answers goes on for a while.
+    let cluster = Cluster::start_with(3, &["--election-timeout", "8s"]);
+    let leader = cluster.leader().await;
+    let followers = [(leader + 1) % 3, (leader + 2) % 3];
+    let name = cluster.nodes[followers[0]].name.clone();
+    let endpoint = cluster.nodes[leader].client.clone();
+    let before = cluster.nodes[leader].serves().await.log.last_index;
+    followers.iter().for_each(|&at| cluster.nodes[at].signal(Signal::STOP));
+    let remove = ["-e", &endpoint, "member", "remove", &name];
+    let ghost = ["--peer", "127.0.0.1:1", "--client", "127.0.0.1:1", "--id", "00000000000000ab", "--learner"];
+    let add = [&["-e", &endpoint, "member", "add", "ghost"][..], &ghost].concat();
+    let (first, ()) = tokio::join!(cluster.kvctl(&remove), async {
+        eventually("the first change", async || {
+            (cluster.nodes[leader].status().await?.log.last_index > before).then_some(())
+        })
+        .await;
+        cluster.kvctl(&add).await.fails(5, &["another change is in progress", "kvctl member list"]);
+        followers.iter().for_each(|&at| cluster.nodes[at].signal(Signal::CONT));
+    });
+    first.succeeds();
+    assert_eq!(cluster.voters().await.len(), 2);
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_named_before_anything_changes() {
+    let mut cluster = Cluster::start(1);
+    cluster.leader().await;
+    cluster.kvctl(&["member", "remove", "n9"]).await.fails(3, &["no member has the name or id n9", "n1 ("]);
+    cluster.kvctl(&["member", "remove", "n1"]).await.fails(4, &["no voter would be left"]);
+    cluster.kvctl(&["member", "replace", "n1"]).await.fails(1, &["is not lost"]);
+    cluster.kvctl(&["leader", "move", "n9"]).await.fails(3, &["n9"]);
+    cluster.kvctl(&["leader", "move"]).await.fails(5, &["no other voter"]);
+    let at = cluster.add();
+    let (client, peer) = (cluster.nodes[at].client.clone(), cluster.nodes[at].peer.clone());
+    let named = ["member", "add", "n7", "--peer", &peer, "--client", &client];
+    cluster.kvctl(&named).await.fails(1, &["its name is n2, not n7"]);
+    let at_other = ["member", "add", "n2", "--peer", "127.0.0.1:1", "--client", &client];
+    cluster.kvctl(&at_other).await.fails(1, &["its peer address is"]);
+    let silent = ["member", "add", "n2", "--peer", &peer, "--client", "127.0.0.1:1"];
+    cluster.kvctl(&silent).await.fails(1, &["cannot be asked for its id", "--id"]);
+    let other = Cluster::start(1);
+    other.leader().await;
+    let Node { client, peer, .. } = &other.nodes[0];
+    let foreign = ["member", "add", "n1", "--peer", peer, "--client", client];
+    cluster.kvctl(&foreign).await.fails(1, &["cluster"]);
+    assert_eq!(cluster.voters().await, ["n1"]);
+    cluster.client().put(b"key", b"value").await.unwrap();
+}
