@@ -72,6 +72,7 @@ mod damage;
 pub mod driver;
 mod effect;
 pub mod error;
+mod fingerprint;
 mod forwarded;
 pub mod fs;
 mod held;
