@@ -26,6 +26,8 @@ pub use header::BlockHeader;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use crate::configuration::Configuration;
+use crate::fingerprint::Mixer;
 use crate::types::{EntryId, LogIndex, Term};
 
 /// Bytes of one table row.
@@ -286,6 +288,18 @@ impl Block {
         runs.push(TermRun { first: from, term: self.runs[started - 1].term });
         runs.extend(self.runs[started..].iter().take_while(|run| run.first <= through).copied());
         Self { runs, table, payload }
+    }
+
+    /// What a configuration says counts, not its bytes: they hold names and addresses.
+    pub(crate) fn mix(&self, mixer: &mut Mixer<'_>) {
+        mixer.list(self.entries(), |mixer, entry| {
+            mixer.entry(entry.id);
+            mixer.add(entry.kind as u64);
+            match Configuration::decode(entry.payload) {
+                Ok(configuration) if entry.kind == EntryKind::Configuration => configuration.mix(mixer),
+                _ => mixer.add(u64::from(entry.crc)),
+            }
+        });
     }
 
     /// Checks each payload against the checksum made where the entry was proposed.

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 
 use crate::block::Block;
+use crate::fingerprint::Mixer;
 use crate::types::LogIndex;
 
 /// See the module.
@@ -73,6 +74,11 @@ impl Cache {
                 + self.blocks.range(newest..).take_while(|block| block.last_index() < index).count();
         }
         self.blocks.partition_point(|block| block.last_index() < index)
+    }
+
+    pub(crate) fn mix(&self, mixer: &mut Mixer<'_>) {
+        let Self { blocks, bytes: _ } = self;
+        mixer.list(blocks, |mixer, block| block.mix(mixer));
     }
 
     /// Last index and encoded bytes of each block that reaches behind `after`.

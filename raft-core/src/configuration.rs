@@ -20,6 +20,7 @@ mod tests;
 
 pub use change::{ChangeError, MemberChange};
 
+use crate::fingerprint::Mixer;
 use crate::quorum::Quorum;
 use crate::types::{ClusterId, NodeId};
 
@@ -172,6 +173,18 @@ impl Configuration {
         let old = |role| matches!(role, MemberRole::Voter | MemberRole::Outgoing | MemberRole::Demoting);
         let outgoing = if joint { ids(old) } else { Vec::new() };
         Ok(Self { cluster_version, members, quorum: Quorum { incoming, outgoing } })
+    }
+
+    /// Addresses and names are for people, and for the shell that connects.
+    pub(crate) fn mix(&self, mixer: &mut Mixer<'_>) {
+        let Self { cluster_version, members, quorum: _ } = self;
+        mixer.add(u64::from(*cluster_version));
+        mixer.set(members, |mixer, member| {
+            let Member { id, role, newest_version, name: _, peer_address: _, client_address: _ } = member;
+            mixer.node(*id);
+            mixer.add(*role as u64);
+            mixer.add(u64::from(*newest_version));
+        });
     }
 
     /// The lowest of the members' newest versions when this configuration was made: gates new encodings.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::configuration::Configuration;
+use crate::fingerprint::Mixer;
 use crate::snapshot::SnapshotMeta;
 use crate::types::LogIndex;
 
@@ -66,6 +67,13 @@ impl Configurations {
         while self.0.len() > 1 && self.0.last().is_some_and(|(set_at, _)| *set_at >= from) {
             self.0.pop();
         }
+    }
+
+    pub(crate) fn mix(&self, mixer: &mut Mixer<'_>) {
+        mixer.list(&self.0, |mixer, (set_at, configuration)| {
+            mixer.index(*set_at);
+            mixer.option(configuration.as_deref(), |mixer, configuration| configuration.mix(mixer));
+        });
     }
 
     /// Nothing before `index` will be asked for.

@@ -7,6 +7,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::block::Block;
+use crate::fingerprint::Mixer;
 use crate::storage::VoteFloor;
 use crate::types::{EntryId, LogIndex, WriteId};
 
@@ -77,6 +78,24 @@ impl Damage {
             self.holes.retain(|hole| !(first..=last).contains(hole));
         }
         self.holes.len() < before
+    }
+
+    pub(crate) fn mix(&self, mixer: &mut Mixer<'_>, age: impl Fn(WriteId) -> u64) {
+        let Self { holes, floor, filling } = self;
+        mixer.list(holes, |mixer, hole| mixer.index(*hole));
+        mixer.add(match floor {
+            VoteFloor::LastEntry => 0,
+            VoteFloor::Entry(_) => 1,
+            VoteFloor::Unknown => 2,
+        });
+        if let VoteFloor::Entry(floor) = floor {
+            mixer.entry(*floor);
+        }
+        mixer.list(filling, |mixer, (id, first, last)| {
+            mixer.add(age(*id));
+            mixer.index(*first);
+            mixer.index(*last);
+        });
     }
 
     /// `from` and what follows is no longer in the log; its fills, if any are under way, mend nothing.

@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::fingerprint::{Mixer, Moment};
 use crate::input::Ticket;
 use crate::message::ReadProof;
 use crate::time::Time;
@@ -71,6 +72,19 @@ impl Forwarded {
     pub(crate) fn expire(&mut self, now: Time, timeout: Duration) -> Vec<Ticket> {
         let expired = self.sent.partition_point(|sent| sent.at + timeout <= now);
         self.sent.drain(..expired).flat_map(|sent| sent.tickets).collect()
+    }
+
+    pub(crate) fn mix(&self, mixer: &mut Mixer<'_>, moment: Moment) {
+        let Self { gathered, proof, sent } = self;
+        mixer.list(gathered, |mixer, ticket| mixer.add(ticket.0));
+        // Without reads to send it is what is left of the ones before.
+        mixer.add(if gathered.is_empty() { 0 } else { *proof as u64 });
+        mixer.list(sent, |mixer, sent| {
+            let Sent { request, at, tickets } = sent;
+            mixer.request(*request);
+            mixer.flag(moment.is_recent(*at));
+            mixer.list(tickets, |mixer, ticket| mixer.add(ticket.0));
+        });
     }
 
     /// All reads, for refusing them.

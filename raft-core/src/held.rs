@@ -1,6 +1,7 @@
 //! Messages that wait for the disk: vote requests and grants announce a term and a vote, and must not be heard before a
 //! crash could no longer undo them. `[Raft Figure 2, "Updated on stable storage before responding to RPCs"]`
 
+use crate::fingerprint::Mixer;
 use crate::message::Message;
 use crate::types::{NodeId, Term, WriteId};
 
@@ -20,6 +21,16 @@ impl Held {
     /// Keeps `message` until write `until` is durable. `term` is the current one.
     pub(crate) fn push(&mut self, until: WriteId, term: Term, to: NodeId, message: Message) {
         self.0.push(HeldMessage { until, term, to, message });
+    }
+
+    pub(crate) fn mix(&self, mixer: &mut Mixer<'_>, age: impl Fn(WriteId) -> u64) {
+        mixer.set(&self.0, |mixer, held| {
+            let HeldMessage { until, term, to, message } = held;
+            mixer.add(age(*until));
+            mixer.term(*term);
+            mixer.node(*to);
+            message.mix(mixer);
+        });
     }
 
     /// The messages that may go, now that `durable(until)` holds. Those of a past term are dropped: what they announce

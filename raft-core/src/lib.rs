@@ -79,6 +79,7 @@ mod damage;
 pub mod driver;
 mod effect;
 pub mod error;
+mod fingerprint;
 mod forwarded;
 pub mod fs;
 mod held;

@@ -4,6 +4,7 @@
 //! is positional); a new need is a new variant, gated by the protocol version of the connection.
 
 use crate::block::Block;
+use crate::fingerprint::Mixer;
 use crate::time::Time;
 use crate::types::{EntryId, LogIndex, Term};
 
@@ -45,6 +46,83 @@ impl Message {
             Self::ReadIndex(message) => message.term,
             Self::ReadIndexResponse(message) => message.term,
         }
+    }
+}
+
+impl Message {
+    /// When its sender's clock said what does not count.
+    pub(crate) fn mix(&self, mixer: &mut Mixer<'_>) {
+        mixer.term(self.term());
+        match self {
+            Self::RequestVote(RequestVote { term: _, last_entry, pre, forced }) => {
+                mixer.add(0);
+                mixer.entry(*last_entry);
+                mixer.flag(*pre);
+                mixer.flag(*forced);
+            }
+            Self::RequestVoteResponse(RequestVoteResponse { term: _, granted, pre }) => {
+                mixer.add(1);
+                mixer.flag(*granted);
+                mixer.flag(*pre);
+            }
+            Self::AppendEntries(append) => {
+                mixer.add(2);
+                append.mix(mixer);
+            }
+            Self::AppendEntriesResponse(response) => {
+                mixer.add(3);
+                response.mix(mixer);
+            }
+            Self::Heartbeat(Heartbeat { term: _, leader_commit, read_seq, sent_at: _ }) => {
+                mixer.add(4);
+                mixer.index(*leader_commit);
+                mixer.add(*read_seq);
+            }
+            Self::HeartbeatResponse(HeartbeatResponse { term: _, read_seq, sent_at: _ }) => {
+                mixer.add(5);
+                mixer.add(*read_seq);
+            }
+            Self::TimeoutNow(TimeoutNow { term: _ }) => mixer.add(6),
+            Self::ReadIndex(ReadIndex { term: _, request, proof }) => {
+                mixer.add(7);
+                mixer.request(*request);
+                mixer.add(*proof as u64);
+            }
+            Self::ReadIndexResponse(ReadIndexResponse { term: _, request, index }) => {
+                mixer.add(8);
+                mixer.request(*request);
+                mixer.option(*index, Mixer::index);
+            }
+        }
+    }
+}
+
+impl AppendEntries {
+    fn mix(&self, mixer: &mut Mixer<'_>) {
+        let Self { term: _, prev_entry, blocks, leader_commit, read_seq, sent_at: _ } = self;
+        mixer.entry(*prev_entry);
+        mixer.list(blocks, |mixer, block| block.mix(mixer));
+        mixer.index(*leader_commit);
+        mixer.add(*read_seq);
+    }
+}
+
+impl AppendEntriesResponse {
+    fn mix(&self, mixer: &mut Mixer<'_>) {
+        let Self { term: _, outcome, hole, read_seq, sent_at: _ } = self;
+        match outcome {
+            AppendOutcome::Matched { match_index } => {
+                mixer.add(0);
+                mixer.index(*match_index);
+            }
+            AppendOutcome::Conflict { prev_index, hint } => {
+                mixer.add(1);
+                mixer.index(*prev_index);
+                mixer.entry(*hint);
+            }
+        }
+        mixer.option(*hole, Mixer::index);
+        mixer.add(*read_seq);
     }
 }
 

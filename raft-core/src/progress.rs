@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use crate::fingerprint::{Mixer, Moment};
 use crate::time::Time;
 use crate::types::LogIndex;
 
@@ -71,6 +72,32 @@ impl Progress {
         }
     }
 
+    pub(crate) fn mix(&self, mixer: &mut Mixer<'_>, moment: Moment) {
+        let Self {
+            match_index,
+            next_index,
+            state,
+            heard_at,
+            read_seq,
+            answered_at,
+            catch_up,
+            lost_acknowledged,
+            fetching,
+        } = self;
+        mixer.index(*match_index);
+        mixer.index(*next_index);
+        state.mix(mixer, moment);
+        mixer.flag(moment.is_recent(*heard_at));
+        mixer.add(*read_seq);
+        mixer.flag(moment.now < *answered_at + moment.lease);
+        mixer.option(*catch_up, |mixer, CatchUp { target, began }| {
+            mixer.index(target);
+            mixer.flag(moment.now <= began + moment.election_timeout);
+        });
+        mixer.flag(*lost_acknowledged);
+        mixer.flag(fetching.is_some());
+    }
+
     /// Whether everything that was sent is acknowledged.
     pub(crate) fn is_idle(&self) -> bool {
         matches!(&self.state, ProgressState::Replicate(inflights) if inflights.sent.is_empty())
@@ -112,6 +139,31 @@ impl Progress {
             ProgressState::Snapshot { .. } => {}
         }
         news
+    }
+}
+
+impl ProgressState {
+    fn mix(&self, mixer: &mut Mixer<'_>, moment: Moment) {
+        match self {
+            Self::Probe { retry_at } => {
+                mixer.add(0);
+                mixer.flag(retry_at.is_none_or(|at| moment.is_past(at)));
+            }
+            Self::Replicate(Inflights { sent, bytes: _ }) => {
+                mixer.add(1);
+                mixer.list(sent, |mixer, Inflight { last, bytes, sent_at }| {
+                    mixer.index(*last);
+                    mixer.count(*bytes);
+                    mixer.flag(moment.is_recent(*sent_at));
+                });
+            }
+            Self::Snapshot { retry_at } => {
+                mixer.add(2);
+                mixer.flag(moment.is_past(*retry_at));
+                // A transfer is under way, and its end will set the time.
+                mixer.flag(*retry_at == Time::MAX);
+            }
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod apply;
 mod election;
+mod fingerprint;
 mod follower;
 mod leader;
 mod membership;

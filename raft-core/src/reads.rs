@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 
+use crate::fingerprint::Mixer;
 use crate::input::Ticket;
 use crate::types::{LogIndex, NodeId};
 
@@ -24,6 +25,22 @@ pub(crate) enum Reader {
         /// Its name for them.
         request: u64,
     },
+}
+
+impl Reader {
+    fn mix(self, mixer: &mut Mixer<'_>) {
+        match self {
+            Self::Local(Ticket(ticket)) => {
+                mixer.add(0);
+                mixer.add(ticket);
+            }
+            Self::Follower { id, request } => {
+                mixer.add(1);
+                mixer.node(id);
+                mixer.request(request);
+            }
+        }
+    }
 }
 
 /// See the module.
@@ -87,6 +104,19 @@ impl Reads {
         self.confirmed = self.confirmed.max(round.min(self.round));
         let proven = self.waiting.partition_point(|read| read.round <= self.confirmed);
         self.waiting.drain(..proven).map(|read| (read.reader, read.index))
+    }
+
+    pub(crate) fn mix(&self, mixer: &mut Mixer<'_>) {
+        let Self { parked, waiting, round, confirmed } = self;
+        mixer.list(parked, |mixer, reader| reader.mix(mixer));
+        mixer.list(waiting, |mixer, read| {
+            let Waiting { reader, round, index } = read;
+            reader.mix(mixer);
+            mixer.add(*round);
+            mixer.index(*index);
+        });
+        mixer.add(*round);
+        mixer.add(*confirmed);
     }
 
     /// All reads, proven or not, for refusing them.

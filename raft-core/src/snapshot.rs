@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::configuration::Configuration;
+use crate::fingerprint::Mixer;
 use crate::types::{EntryId, LogIndex, Term};
 
 /// What a snapshot stands for: the state after applying `last`, and the configuration in force there.
@@ -27,6 +28,13 @@ impl SnapshotMeta {
     /// The floor of a node without snapshot: before the log, no configuration.
     pub const NONE: Self =
         Self { last: EntryId::ZERO, configuration_index: LogIndex::ZERO, configuration: None };
+
+    pub(crate) fn mix(&self, mixer: &mut Mixer<'_>) {
+        let Self { last, configuration_index, configuration } = self;
+        mixer.entry(*last);
+        mixer.index(*configuration_index);
+        mixer.option(configuration.as_deref(), |mixer, configuration| configuration.mix(mixer));
+    }
 }
 
 /// A snapshot file as it is offered to a peer.
@@ -43,6 +51,13 @@ pub struct SnapshotInfo {
 }
 
 impl SnapshotInfo {
+    /// The digest is the file's identity, with its length and chunks.
+    pub(crate) fn mix(&self, mixer: &mut Mixer<'_>) {
+        let Self { meta, length: _, chunk_bytes: _, digest } = self;
+        meta.mix(mixer);
+        mixer.list(digest, |mixer, byte| mixer.add(u64::from(*byte)));
+    }
+
     /// Number of chunks.
     #[must_use]
     pub const fn chunk_count(&self) -> u64 {

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use crate::block::{Block, TermRun};
+use crate::fingerprint::Mixer;
 use crate::types::{EntryId, LogIndex, Term};
 
 /// See the module.
@@ -103,6 +104,13 @@ impl LogTerms {
             self.last = run.first;
         }
         self.last = block.last_index();
+    }
+
+    pub(crate) fn mix(&self, mixer: &mut Mixer<'_>) {
+        let Self { base, runs, last } = self;
+        mixer.entry(*base);
+        mixer.list(runs, |mixer, run| mixer.entry(EntryId::new(run.term, run.first)));
+        mixer.index(*last);
     }
 
     /// Forgets `from` and what follows.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::fingerprint::Mixer;
 use crate::types::LogIndex;
 
 /// Blocks that are not committed yet, oldest first.
@@ -23,6 +24,14 @@ impl Uncommitted {
         while let Some((_, bytes)) = self.blocks.pop_front_if(|(last, _)| *last <= commit_index) {
             self.bytes -= bytes;
         }
+    }
+
+    pub(crate) fn mix(&self, mixer: &mut Mixer<'_>) {
+        let Self { blocks, bytes: _ } = self;
+        mixer.list(blocks, |mixer, (last, bytes)| {
+            mixer.index(*last);
+            mixer.count(*bytes);
+        });
     }
 
     pub(crate) const fn bytes(&self) -> usize {

@@ -1,5 +1,6 @@
 //! The answers to one campaign.
 
+use crate::fingerprint::Mixer;
 use crate::quorum::{Quorum, VoteResult};
 use crate::types::NodeId;
 
@@ -18,6 +19,13 @@ impl Votes {
 
     fn answer(&self, voter: NodeId) -> Option<bool> {
         self.0.iter().find(|(id, _)| *id == voter).map(|(_, granted)| *granted)
+    }
+
+    pub(crate) fn mix(&self, mixer: &mut Mixer<'_>) {
+        mixer.set(&self.0, |mixer, (voter, granted)| {
+            mixer.node(*voter);
+            mixer.flag(*granted);
+        });
     }
 
     /// Only voters of `quorum` count; others may have answered.

@@ -11,6 +11,7 @@
 use std::collections::VecDeque;
 
 use crate::block::Block;
+use crate::fingerprint::{Mixer, Moment};
 use crate::storage::Write;
 use crate::time::Time;
 use crate::types::{EntryId, HardState, LogIndex, WriteId};
@@ -150,6 +151,39 @@ impl Writes {
         true
     }
 
+    /// How many writes ago `id` was: 0 is the one that is open, or would be.
+    pub(crate) const fn age(&self, id: WriteId) -> u64 {
+        self.open_id().0.saturating_sub(id.0)
+    }
+
+    pub(crate) fn mix(&self, mixer: &mut Mixer<'_>, moment: Moment) {
+        let Self {
+            open,
+            open_cut,
+            last_closed: _,
+            pending,
+            completed,
+            hard_state,
+            hard_state_write,
+            durable_last,
+        } = self;
+        mixer.option(open.as_ref(), mix_write);
+        mixer.option(*open_cut, Mixer::index);
+        mixer.list(pending, |mixer, pending| {
+            let Pending { id, submitted_at, hard_state, cut, last } = pending;
+            mixer.add(self.age(*id));
+            mixer.flag(moment.is_recent(*submitted_at));
+            mixer.option(*hard_state, Mixer::hard_state);
+            mixer.option(*cut, Mixer::index);
+            mixer.option(*last, Mixer::index);
+        });
+        mixer.add(self.age(*completed));
+        mixer.hard_state(*hard_state);
+        // Once it is durable, when it was does not matter.
+        mixer.add(if self.is_durable(*hard_state_write) { u64::MAX } else { self.age(*hard_state_write) });
+        mixer.index(*durable_last);
+    }
+
     /// Term, vote and cluster as a restart would find them.
     pub(crate) const fn durable_hard_state(&self) -> HardState {
         self.hard_state
@@ -174,6 +208,15 @@ impl Writes {
     pub(crate) fn is_durable(&self, id: WriteId) -> bool {
         id <= self.completed
     }
+}
+
+fn mix_write(mixer: &mut Mixer<'_>, write: &Write) {
+    let Write { id: _, hard_state, reset, truncate_from, append, fill } = write;
+    mixer.option(*hard_state, Mixer::hard_state);
+    mixer.option(*reset, Mixer::entry);
+    mixer.option(*truncate_from, Mixer::index);
+    mixer.list(append, |mixer, block| block.mix(mixer));
+    mixer.list(fill, |mixer, block| block.mix(mixer));
 }
 
 #[cfg(test)]

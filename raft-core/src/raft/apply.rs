@@ -10,6 +10,7 @@ use super::replication::Fetch;
 use crate::block::Block;
 use crate::effect::Effect;
 use crate::error::{Halt, ReadFailureText};
+use crate::fingerprint::Mixer;
 use crate::storage::ReadFailure;
 use crate::types::LogIndex;
 
@@ -28,6 +29,16 @@ impl Applying {
     /// Everything through `applied` is in the state already.
     pub(super) const fn new(applied: LogIndex) -> Self {
         Self { next: applied.next(), under_way: VecDeque::new(), bytes: 0, fetching: false }
+    }
+
+    pub(super) fn mix(&self, mixer: &mut Mixer<'_>) {
+        let Self { next, under_way, bytes: _, fetching } = self;
+        mixer.index(*next);
+        mixer.list(under_way, |mixer, (last, bytes)| {
+            mixer.index(*last);
+            mixer.count(*bytes);
+        });
+        mixer.flag(*fetching);
     }
 
     /// Last entry that was handed out.

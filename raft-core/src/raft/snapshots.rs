@@ -14,6 +14,7 @@ use super::role::{Echo, Role};
 use crate::cache::Cache;
 use crate::configurations::Configurations;
 use crate::effect::Effect;
+use crate::fingerprint::Mixer;
 use crate::snapshot::{SnapshotInfo, SnapshotMeta, SnapshotOffer};
 use crate::transport::TransferId;
 use crate::types::{LogIndex, NodeId, Term};
@@ -27,6 +28,23 @@ pub(super) enum Installing {
     Received(SnapshotInfo, Term),
     /// The store makes it the newest one.
     Publishing,
+}
+
+impl Installing {
+    pub(super) fn mix(&self, mixer: &mut Mixer<'_>) {
+        match self {
+            Self::Receiving(info) => {
+                mixer.add(1);
+                info.mix(mixer);
+            }
+            Self::Received(info, term) => {
+                mixer.add(2);
+                info.mix(mixer);
+                mixer.term(*term);
+            }
+            Self::Publishing => mixer.add(3),
+        }
+    }
 }
 
 impl Raft {
