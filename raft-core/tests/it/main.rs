@@ -59,6 +59,9 @@ mod paper_8;
 mod recovery;
 #[cfg(test)]
 #[cfg(feature = "testing")]
+mod scripts;
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod simulation;
 #[cfg(test)]
 #[cfg(feature = "testing")]

@@ -14,6 +14,8 @@ const MOST_DELIVERIES: usize = 10_000;
 pub(crate) struct Network {
     peers: Vec<Peer>,
     cut: BTreeSet<(u64, u64)>,
+    /// Nodes without power.
+    down: BTreeSet<u64>,
 }
 
 impl Network {
@@ -38,7 +40,7 @@ impl Network {
     pub(crate) fn with_disks(options: &Options, disks: impl IntoIterator<Item = Disk>) -> Self {
         let numbered = (1..).zip(disks);
         let peers = numbered.map(|(number, disk)| Peer::start(number, options.clone(), disk)).collect();
-        let mut network = Self { peers, cut: BTreeSet::new() };
+        let mut network = Self { peers, cut: BTreeSet::new(), down: BTreeSet::new() };
         network.time_passes(ELECTION_TIMEOUT);
         network
     }
@@ -48,7 +50,7 @@ impl Network {
         &mut self.peers[usize::try_from(number - 1).expect("a small number")]
     }
 
-    fn numbers(&self) -> std::ops::RangeInclusive<u64> {
+    pub(crate) fn numbers(&self) -> std::ops::RangeInclusive<u64> {
         1..=self.peers.len() as u64
     }
 
@@ -60,11 +62,17 @@ impl Network {
     /// Delivers every message, and every message that follows from it, until all is quiet.
     pub(crate) fn deliver(&mut self) {
         let mut deliveries = 0;
-        while let Some((from, to, message)) = self.next_message() {
-            self.node(to).receives(from, message);
+        while self.deliver_one() {
             deliveries += 1;
             assert!(deliveries < MOST_DELIVERIES, "the nodes never stop talking");
         }
+    }
+
+    /// Delivers the oldest message of some node. Whether there was one.
+    pub(crate) fn deliver_one(&mut self) -> bool {
+        let Some((from, to, message)) = self.next_message() else { return false };
+        self.node(to).receives(from, message);
+        true
     }
 
     /// The oldest message of some node that can arrive; those that cannot are lost on the way.
@@ -72,7 +80,7 @@ impl Network {
         for from in self.numbers() {
             let mut outbox = self.node(from).sent().into_iter();
             while let Some((to, message)) = outbox.next() {
-                if self.numbers().contains(&to) && !self.cut.contains(&(from, to)) {
+                if self.numbers().contains(&to) && !self.is_cut(from, to) {
                     let rest = outbox.collect();
                     self.node(from).puts_back(rest);
                     return Some((from, to, message));
@@ -80,6 +88,11 @@ impl Network {
             }
         }
         None
+    }
+
+    /// Whether what node `from` says cannot reach node `to` now.
+    pub(crate) fn is_cut(&self, from: u64, to: u64) -> bool {
+        self.cut.contains(&(from, to)) || self.down.contains(&to)
     }
 
     /// Delivers what node `from` has to say to node `to`, and nothing that follows from it.
@@ -136,9 +149,22 @@ impl Network {
         }
     }
 
-    /// Node `number` loses power and starts again; its connections break.
-    pub(crate) fn restart(&mut self, number: u64) {
+    /// Node `number` loses power: what was not durable is gone, and what others say to it meanwhile.
+    pub(crate) fn crash(&mut self, number: u64) {
         self.node(number).restarts();
+        self.down.insert(number);
+    }
+
+    /// Whether node `number` has no power.
+    pub(crate) fn is_down(&self, number: u64) -> bool {
+        self.down.contains(&number)
+    }
+
+    /// Node `number` starts again, having lost power now if it had any; its connections break.
+    pub(crate) fn restart(&mut self, number: u64) {
+        if !self.down.remove(&number) {
+            self.node(number).restarts();
+        }
         for other in self.numbers().filter(|&other| other != number) {
             self.node(other).step(Input::Unreachable(id(number)));
         }
@@ -172,8 +198,10 @@ impl Network {
     /// Every timer fires in its time, and everything is delivered, until node by node somebody leads; who it is.
     pub(crate) fn run_until_a_leader_emerges(&mut self) -> u64 {
         for _ in 0..100 {
-            let soonest = self.peers.iter().map(|peer| peer.raft.next_deadline()).min().expect("a node");
-            for number in self.numbers() {
+            let up: Vec<u64> = self.numbers().filter(|number| !self.is_down(*number)).collect();
+            let deadlines = up.iter().map(|&number| self.peers[number as usize - 1].raft.next_deadline());
+            let soonest = deadlines.min().expect("a node");
+            for number in up {
                 let peer = self.node(number);
                 peer.now = peer.now.max(soonest);
                 if peer.raft.next_deadline() <= peer.now {

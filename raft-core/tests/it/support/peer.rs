@@ -105,10 +105,15 @@ impl Peer {
 
     /// Runs with other options.
     pub(crate) fn with_options(mut self, options: Options) -> Self {
+        self.runs_with(options);
+        self
+    }
+
+    /// Starts again with other options, and hears from no leader for a while.
+    pub(crate) fn runs_with(&mut self, options: Options) {
         self.options = options;
         self.restarts();
         self.time_passes(ELECTION_TIMEOUT);
-        self
     }
 
     /// Follows node 2, the leader of `term`, from now on.
@@ -493,7 +498,7 @@ impl Peer {
     }
 
     /// Messages that were looked at and not taken.
-    pub(super) fn puts_back(&mut self, messages: Vec<(u64, Message)>) {
+    pub(crate) fn puts_back(&mut self, messages: Vec<(u64, Message)>) {
         self.outbox.splice(0..0, messages);
     }
 
