@@ -9,7 +9,7 @@ pub(crate) const LOST_FOLDER: &str = "\
     same flags, and let it back in from any node with kvctl member replace NAME. If a majority is lost for ever, \
     kvd recover lets one whole node go on alone";
 
-/// About a node that stayed behind when another one of its cluster went on alone.
+/// About a node that stayed behind when another one of its cluster went on alone; follows what was found.
 pub(crate) const LEFT_BEHIND: &str = "\
-    if that cluster is what kvd recover made of this one, this folder stayed behind: empty it, start the node again \
+    whoever stayed behind when kvd recover let another node go on alone: empty that folder, start the node again \
     with the same flags, and let it in with kvctl member add";

@@ -39,7 +39,7 @@ pub struct Cli {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Run a node until it gets SIGTERM or SIGINT; a second one ends it at once.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Let one survivor go on alone after a majority is lost for ever: shows what that costs, and asks
     ///
     /// On a node that does not run. Writes that only the lost members had are gone then. Exit codes: 0 done, 1 cannot be

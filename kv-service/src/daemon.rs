@@ -117,9 +117,10 @@ impl Daemon {
     async fn start(config: Config, ports: Ports) -> Result<Self, StartError> {
         let folder = DataFolder::lock(&config.dir)?;
         let connector: Arc<dyn Connector> = Arc::new(TcpConnector);
+        let ancestors = folder.ancestors()?;
         if let Some((node_id, cluster_id)) = folder.identify()? {
             let local = local(&config, node_id, cluster_id);
-            peers::refuse_other_cluster(&config.dir, &local, &connector).await?;
+            peers::refuse_other_cluster(&config.dir, &local, &ancestors, &connector).await?;
         }
         let (sinks, events) = node::channels();
         let opened = folder.open(&config.log, &sinks)?;
@@ -153,6 +154,7 @@ impl Daemon {
             node: node.clone(),
             local: local.clone(),
             log: log_stats,
+            ancestors,
             note: noted,
             clock: clock.clone(),
             request_timeout: config.request_timeout,

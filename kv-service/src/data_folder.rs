@@ -4,6 +4,7 @@
 //! DIR/  LOCK    held while the node runs
 //!       log/    the log, term and vote, node id, cluster id (raft-log)
 //!       snap/   snapshots (raft-snapshot)
+//!       ancestor-…   clusters that kvd recover made this one of
 //! ```
 //! The lock is taken first. Then snapshots are looked at, then the log opens behind the newest that is whole, then
 //! the snapshots open. A folder without either is a fresh one and gets a new node id; that id is never used for
@@ -14,6 +15,7 @@
 //! Invariant (one-identity): an id is minted only where there is neither log nor snapshot. A folder that has lost
 //! one of them has lost what the node promised under its id, and is refused.
 
+mod ancestors;
 mod error;
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ use raft_core::configuration::Member;
 use raft_core::node::Sinks;
 use raft_core::recovery::{Recovery, RecoveryError, Report, go_on_alone};
 use raft_core::storage::{LogEvent, StoreError};
-use raft_core::types::ClusterId;
+use raft_core::types::{ClusterId, LogIndex};
 use raft_log::LogOptions;
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -57,7 +57,7 @@ pub enum RecoverError {
 /// A node that could go on alone. Holds the lock of its folder.
 pub struct Survivor {
     path: PathBuf,
-    _folder: DataFolder,
+    folder: DataFolder,
     opened: Opened,
     events: Receiver<LogEvent>,
     recovery: Recovery,
@@ -82,7 +82,7 @@ impl Survivor {
         let new_cluster = mint_cluster_id()?;
         let recovery = go_on_alone(opened.node_id, &opened.recovered, opened.newest_snapshot(), new_cluster)
             .map_err(|source| RecoverError::Unfit { path: path.clone(), source })?;
-        Ok(Self { path, _folder: folder, opened, events, recovery })
+        Ok(Self { path, folder, opened, events, recovery })
     }
 
     /// What going on alone would mean.
@@ -94,9 +94,12 @@ impl Survivor {
     /// Makes it a cluster by itself, durably.
     ///
     /// # Errors
-    /// [`RecoverError::Write`]: run it again.
+    /// [`RecoverError::Write`] or [`RecoverError::Folder`]: run it again.
     pub fn go_on(self) -> Result<Report, RecoverError> {
-        let Self { path, opened, events, recovery: Recovery { write, report }, .. } = self;
+        let Self { path, folder, opened, events, recovery: Recovery { write, report } } = self;
+        if let Some(old_cluster) = report.old_cluster {
+            folder.add_ancestor(old_cluster)?;
+        }
         opened.write(write);
         for event in events.try_iter() {
             if let LogEvent::Failed(reason) = event {
@@ -143,13 +146,16 @@ impl fmt::Display for Prospect<'_> {
         writeln!(f, "Node {} ({}) would go on alone.\n", survivor.name, survivor.id)?;
         writeln!(f, "  cluster            {old}, would be {new_cluster}")?;
         writeln!(f, "  last entry         {last} (index@term)")?;
-        writeln!(f, "  known committed    {known_committed}, the newest snapshot")?;
+        match known_committed.index {
+            LogIndex::ZERO => writeln!(f, "  known committed    nothing: there is no snapshot")?,
+            _ => writeln!(f, "  known committed    {known_committed}, the newest snapshot")?,
+        }
         writeln!(f, "  dropped members    {}", names(dropped))?;
         writeln!(
             f,
             "\nWhat it costs:\n\
              * Writes that were acknowledged, but reached only the dropped members, are lost. Nobody can tell how many.\n\
-             * {} entries after the known committed one become final. Some may never have been committed: their callers \
+             * The {} entries that are not known to be committed become final. Some may never have been committed: their callers \
              may have been told that they were not applied.\n\
              * Dropped members can never come back with the folders they have.\n\n\
              If another member survives, run this there as well and do not confirm: the one with the later last entry \

@@ -2,9 +2,10 @@
 //!
 //! A node learns of its own removal in one of two ways. It was there: then the newest configuration it has does not list
 //! it, and nobody calls it. Or it was away: then it still takes itself for a member, nobody answers its questions for votes
-//! (which disturb nobody, `[Ongaro §9.6]`), and another node that it asks, as clients do, does not list it.
+//! (which disturb nobody, `[Ongaro §9.6]`), and another node that it asks, as clients do, does not list it. The same
+//! question tells it that it stayed behind when `kvd recover` made another cluster of its own.
 //!
-//! Neither is final: whoever is added again is called again, and is a member.
+//! None of it is final: whoever is added again is called again, and is a member.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use raft_net::Local;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::advice::LEFT_BEHIND;
 use crate::bootstrap::Note;
 use crate::store::Store;
 
@@ -40,6 +42,11 @@ enum Outside {
         "this node is no member of its cluster (any more): {by} says so, and no leader calls this node. {ADVICE}"
     )]
     Told { by: String },
+    #[error(
+        "this node's cluster is over: {by} went on alone after a majority was lost, as cluster {cluster_id}, and this node \
+         stayed behind. It serves nothing. For {LEFT_BEHIND}"
+    )]
+    LeftBehind { by: String, cluster_id: String },
 }
 
 /// What to do about it.
@@ -112,37 +119,42 @@ impl Watcher {
             return None;
         }
         self.asked_at = Some(Instant::now());
-        self.ask(configuration, observation).await.map(|by| Outside::Told { by })
+        self.ask(configuration, observation).await
     }
 
-    /// Another node of the cluster that knows of a leader, and does not list this node.
-    async fn ask(&self, configuration: &Configuration, observation: &Observation) -> Option<String> {
+    /// Asks the other members of `configuration`, each as a client of its own: they may be of several clusters by now.
+    async fn ask(&self, configuration: &Configuration, observation: &Observation) -> Option<Outside> {
         let others = configuration.members().iter().filter(|member| member.id != self.local.node_id);
-        let addresses: Vec<_> = others.map(|member| member.client_address.clone()).collect();
-        let client = Client::new(&addresses, kv_client::Options::default()).ok()?;
-        let client = client.with_deadline(INQUIRY_TIMEOUT);
-        let asking = addresses.into_iter().map(|address| {
-            let client = client.clone();
-            async move { client.status(&address).await.ok() }
-        });
-        let mut asking: JoinSet<_> = asking.collect();
+        let mut asking: JoinSet<_> = others.map(|member| ask(member.client_address.clone())).collect();
         while let Some(answered) = asking.join_next().await {
             if let Ok(Some(status)) = answered
-                && self.is_left_out(&status, observation)
+                && let Some(outside) = self.judge(&status, observation)
             {
-                return Some(format!("node {} ({})", status.name, status.node_id));
+                return Some(outside);
             }
         }
         None
     }
 
-    fn is_left_out(&self, told: &NodeStatus, observation: &Observation) -> bool {
-        let own = self.local.node_id.to_string();
-        told.cluster_id == observation.cluster_id.map(|id| id.to_string())
+    /// What another node's account of itself says about this one.
+    fn judge(&self, told: &NodeStatus, observation: &Observation) -> Option<Outside> {
+        let (own, cluster_id) = (self.local.node_id.to_string(), observation.cluster_id?.to_string());
+        let by = || format!("node {} ({})", told.name, told.node_id);
+        let theirs = told.cluster_id.clone()?;
+        if told.ancestors.contains(&cluster_id) {
+            return Some(Outside::LeftBehind { by: by(), cluster_id: theirs });
+        }
+        let leaves_out = theirs == cluster_id
             && told.leader_id.is_some()
             && told.term >= observation.term.0
-            && !told.members.iter().any(|member| member.node_id == own)
+            && !told.members.iter().any(|member| member.node_id == own);
+        leaves_out.then(|| Outside::Told { by: by() })
     }
+}
+
+async fn ask(address: String) -> Option<NodeStatus> {
+    let client = Client::new([&address], kv_client::Options::default()).ok()?;
+    client.with_deadline(INQUIRY_TIMEOUT).status(&address).await.ok()
 }
 
 /// Says who the members are.

@@ -34,7 +34,8 @@ pub struct Recovery {
 pub struct Report {
     /// Who goes on.
     pub survivor: Member,
-    /// Everybody else. They are no members any more; what is acknowledged and only they had is lost.
+    /// Everybody else, of the newest configuration and of the one before it, which may be the committed one. They are no
+    /// members any more; what is acknowledged and only they had is lost.
     pub dropped: Vec<Member>,
     /// The cluster that ends.
     pub old_cluster: Option<ClusterId>,
@@ -102,7 +103,8 @@ pub fn go_on_alone(
     snapshot: &SnapshotMeta,
     new_cluster: ClusterId,
 ) -> Result<Recovery, RecoveryError> {
-    let (index, configuration) = newest(recovered, snapshot).ok_or(RecoveryError::NoCluster { id })?;
+    let mut newest_first = configurations(recovered, snapshot);
+    let (index, configuration) = newest_first.next().ok_or(RecoveryError::NoCluster { id })?;
     let own = configuration.member(id).ok_or(RecoveryError::NoMember { id, index })?;
     if configuration.quorum().voters() == [id] {
         return Err(RecoveryError::Alone { id });
@@ -126,10 +128,13 @@ pub fn go_on_alone(
         append: configuration_block(&alone, entry),
         ..Write::default()
     };
-    let dropped = configuration.members().iter().filter(|member| member.id != id);
+    let mut dropped = configuration.members().to_vec();
+    let before = newest_first.next().map_or(&[][..], |(_, before)| before.members());
+    dropped.extend(before.iter().filter(|member| configuration.member(member.id).is_none()).cloned());
+    dropped.retain(|member| member.id != id);
     let report = Report {
         survivor,
-        dropped: dropped.cloned().collect(),
+        dropped,
         old_cluster: recovered.hard_state.cluster_id,
         new_cluster,
         known_committed: snapshot.last,
@@ -139,11 +144,14 @@ pub fn go_on_alone(
     Ok(Recovery { write, report })
 }
 
-/// The configuration in force, and the entry that set it.
-fn newest<'a>(recovered: &'a Recovered, snapshot: &'a SnapshotMeta) -> Option<(LogIndex, &'a Configuration)> {
-    let in_log = recovered.configurations.last().map(|(index, configuration)| (*index, configuration));
-    let in_snapshot = || Some((snapshot.configuration_index, snapshot.configuration.as_deref()?));
-    in_log.filter(|(index, _)| *index > snapshot.configuration_index).or_else(in_snapshot)
+/// The configurations and the entries that set them, the one in force first.
+fn configurations<'a>(
+    recovered: &'a Recovered,
+    snapshot: &'a SnapshotMeta,
+) -> impl Iterator<Item = (LogIndex, &'a Configuration)> {
+    let in_log = recovered.configurations.iter().rev().map(|(index, configuration)| (*index, configuration));
+    let in_snapshot = snapshot.configuration.as_deref().map(|it| (snapshot.configuration_index, it));
+    in_log.filter(|(index, _)| *index > snapshot.configuration_index).chain(in_snapshot)
 }
 
 /// Where the log is not whole.

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct NodeStatus {
     /// 32 hex digits; `None` before the node belongs to a cluster.
     pub cluster_id: Option<String>,
+    /// Clusters that `kvd recover` made this one of, 32 hex digits each; only the node that it was run on knows.
+    pub ancestors: Vec<String>,
     /// 16 hex digits.
     pub node_id: String,
     /// The operator's name for the node.

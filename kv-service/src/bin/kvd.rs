@@ -18,7 +18,7 @@ const EXIT_NOT_CONFIRMED: u8 = 4;
 fn main() -> ExitCode {
     end_on_panic();
     match Cli::parse().command {
-        Command::Run(args) => run(args),
+        Command::Run(args) => run(*args),
         Command::Recover(args) => recover(&args).unwrap_or_else(|error| {
             eprintln!("kvd: {error}");
             ExitCode::FAILURE

@@ -6,7 +6,7 @@ fn parse(flags: &[&str]) -> Result<Config, String> {
     let base = ["kvd", "run", "--name", "n1", "--dir", "d"];
     let cli = Cli::try_parse_from(base.iter().chain(flags)).map_err(|error| error.to_string())?;
     let Command::Run(args) = cli.command else { panic!("another command") };
-    Config::try_from(args).map_err(|error| error.to_string())
+    Config::try_from(*args).map_err(|error| error.to_string())
 }
 
 fn refused(flags: &[&str]) -> String {

@@ -49,7 +49,7 @@ pub enum StartError {
     /// The folder is of another cluster.
     #[error(
         "data folder {}: belongs to cluster {found}, but {peer} at {address}, listed in --join, belongs to cluster \
-         {expected}: correct --dir or --join; {LEFT_BEHIND}",
+         {expected}: correct --dir or --join; or, for {LEFT_BEHIND}",
         dir.display()
     )]
     OtherCluster {

@@ -10,15 +10,18 @@ use raft_net::{Greeting, Local, greet};
 use tokio::task::JoinSet;
 
 use super::StartError;
+use crate::advice::LEFT_BEHIND;
 
 /// How long a listed node may take to answer; one that does not cannot hold up the start of another.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Refuses to start a member whose folder is of another cluster than the listed nodes that answer. One of its own
-/// cluster among them is enough to go on: then it is the other one that strayed.
+/// cluster among them is enough to go on: then it is the other one that strayed. So did whoever belongs to one of its
+/// ancestors.
 pub(super) async fn refuse_other_cluster(
     dir: &Path,
     local: &Local,
+    ancestors: &[ClusterId],
     connector: &Arc<dyn Connector>,
 ) -> Result<(), StartError> {
     let Some(own) = local.cluster_id else { return Ok(()) };
@@ -36,6 +39,10 @@ pub(super) async fn refuse_other_cluster(
         let Ok((address, Ok(greeting))) = joined else { continue };
         match greeting.hello.body.cluster_id {
             Some(cluster_id) if cluster_id == own => return Ok(()),
+            Some(cluster_id) if ancestors.contains(&cluster_id) => {
+                let peer = &greeting.hello.opening.node;
+                tracing::warn!(%peer, %address, %cluster_id, "a node of a cluster that is over; for {LEFT_BEHIND}");
+            }
             Some(cluster_id) => other = Some(foreign(dir, own, cluster_id, address, &greeting)),
             None => {}
         }

@@ -18,7 +18,7 @@ use raft_core::configuration::Configuration;
 use raft_core::driver::Applied;
 use raft_core::error::{ProposeError, ReadError};
 use raft_core::node::{self, NodeHandle, Observation};
-use raft_core::types::{EntryId, LogIndex, NodeId};
+use raft_core::types::{ClusterId, EntryId, LogIndex, NodeId};
 use raft_log::LogStats;
 use raft_net::Local;
 use raft_net::frame::Frame;
@@ -40,6 +40,8 @@ pub(crate) struct Service {
     pub(super) observed: watch::Receiver<Observation>,
     pub(super) local: Local,
     pub(super) log: Arc<LogStats>,
+    /// Clusters that `kvd recover` made its own one of.
+    pub(super) ancestors: Vec<ClusterId>,
     /// Why this node does not take part.
     pub(super) note: watch::Receiver<Option<String>>,
     pub(super) started: Instant,
@@ -60,6 +62,8 @@ pub(crate) struct Parts {
     pub(crate) node: NodeHandle<Store>,
     pub(crate) local: Local,
     pub(crate) log: Arc<LogStats>,
+    /// Clusters that `kvd recover` made its own one of.
+    pub(crate) ancestors: Vec<ClusterId>,
     pub(crate) note: watch::Receiver<Option<String>>,
     pub(crate) clock: ClusterClock,
     /// How long a request may wait if its client does not say.
@@ -93,7 +97,7 @@ struct Read {
 impl Service {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { node, local, log, note, clock, request_timeout, max_clients, .. } = parts;
-        let Parts { budget, election_timeout, stopping, .. } = parts;
+        let Parts { ancestors, budget, election_timeout, stopping, .. } = parts;
         let observed = node.observe();
         let (started, seen) = (Instant::now(), Seen::default());
         Self {
@@ -101,6 +105,7 @@ impl Service {
             observed,
             local,
             log,
+            ancestors,
             note,
             started,
             max_clients,

@@ -43,6 +43,7 @@ impl Service {
         let configuration = observation.configuration.as_ref();
         NodeStatus {
             cluster_id: observation.cluster_id.map(|cluster_id| cluster_id.to_string()),
+            ancestors: self.ancestors.iter().map(ToString::to_string).collect(),
             node_id: self.local.node_id.to_string(),
             name: self.local.name.clone(),
             program_version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -132,6 +132,7 @@ impl Node {
             node,
             local,
             log: Arc::new(LogStats::default()),
+            ancestors: Vec::new(),
             note,
             clock: ClusterClock::default(),
             request_timeout: Duration::from_secs(10),

@@ -71,7 +71,10 @@ async fn with_every_snapshot_damaged_the_node_is_refused_and_each_is_named() {
     let names: Vec<_> = snapshots(node).iter().map(|path| rot(path, 1000)).collect();
     // Again and again: the damaged files are left where they are, to be looked at or put back.
     for _ in 0..2 {
-        says(&refused(node), &[&names[0], &names[1], "checksum", "never an older copy", "kvctl export"]);
+        says(
+            &refused(node),
+            &[&names[0], &names[1], "checksum", "never an older copy", "kvctl member replace"],
+        );
     }
 }
 

@@ -56,11 +56,18 @@ async fn one_survivor_goes_on_alone_and_the_others_come_back_with_empty_folders(
         );
     }
     recover(&cluster.nodes[survivor], &["--yes"]).fails(1, &["only voter", "just start it"]);
+    // One that is not lost after all, and knows nothing of this, keeps nobody from going on.
+    let behind = others[1];
+    cluster.nodes[behind].start();
+    cluster.nodes[behind].serves().await;
     cluster.nodes[survivor].start();
+    cluster.nodes[survivor].says("a node of a cluster that is over").await;
     cluster.nodes[survivor].own_client().put(b"key", b"alone").await.unwrap();
     println!("alone again after {:.1?}", began.elapsed());
     let after = cluster.nodes[survivor].serves().await;
     assert!(after.cluster_id != before.cluster_id && after.term > before.term && after.members.len() == 1);
+    cluster.nodes[behind].says("this node's cluster is over").await;
+    cluster.nodes[behind].kill();
     let written = load.check(&cluster).await;
     println!("{written} tokens acknowledged");
 

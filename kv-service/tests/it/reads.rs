@@ -2,8 +2,9 @@
 
 use kv_client::protocol::{Answer, Body, Consistency, Query, Refusal};
 use kv_client::{KvStore, ReadOptions};
+use rustix::process::Signal;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, eventually};
 use crate::raw;
 
 fn get(key: &[u8], consistency: Consistency, min_revision: u64) -> Body {
@@ -58,5 +59,30 @@ async fn a_read_of_a_revision_that_does_not_come_says_what_there_is() {
     for consistency in [Consistency::Serializable, Consistency::Linearizable] {
         let refused = client.ask(get(b"key", consistency, wanted), 200).unwrap_err();
         assert_eq!(refused, Refusal::RevisionNotReached { wanted, found: written.revision });
+    }
+}
+
+#[tokio::test]
+async fn a_read_by_lease_needs_no_quorum_where_it_is_allowed_and_is_linearizable_where_it_is_not() {
+    for (flags, allowed) in [(&["--lease-drift", "10"][..], true), (&[], false)] {
+        // A leader that nobody answers goes on for a while.
+        let flags = [&["--election-timeout", "2s"], flags].concat();
+        let cluster = Cluster::start_with(3, &flags);
+        let leader = cluster.leader().await;
+        cluster.client().put(b"key", b"value").await.unwrap();
+        let mut client = raw::Client::connect(&cluster.nodes[leader].client);
+        client.ask(get(b"key", Consistency::Lease, 0), 5000).unwrap();
+        let followers = || (0..3).filter(|&at| at != leader);
+        followers().for_each(|at| cluster.nodes[at].signal(Signal::STOP));
+        let by_lease = client.ask(get(b"key", Consistency::Lease, 0), 400);
+        let by_quorum = client.ask(get(b"key", Consistency::Linearizable, 0), 400);
+        assert_eq!((by_lease.is_ok(), by_quorum.is_ok()), (allowed, false), "{by_lease:?}");
+        followers().for_each(|at| cluster.nodes[at].signal(Signal::CONT));
+        let follower = followers().next().unwrap();
+        let mut client = raw::Client::connect(&cluster.nodes[follower].client);
+        eventually("an answer by way of the leader", async || {
+            client.ask(get(b"key", Consistency::Lease, 0), 1000).ok()
+        })
+        .await;
     }
 }

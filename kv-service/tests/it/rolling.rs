@@ -5,8 +5,7 @@ use crate::load::Load;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_is_asked_to_stop_hands_over_first_and_a_rolling_restart_has_no_election_gap() {
-    // Without a hand-over nobody would be elected within the patience of this test's writers.
-    let mut cluster = Cluster::start_with(3, &["--election-timeout", "6s", "--heartbeat", "100ms"]);
+    let mut cluster = Cluster::start_with(3, &["--election-timeout", "3s"]);
     cluster.leader().await;
     let load = Load::start(&cluster);
     load.more(200).await;

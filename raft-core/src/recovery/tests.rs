@@ -91,6 +91,14 @@ fn a_learner_that_survives_becomes_the_voter_and_a_change_half_done_ends() {
 }
 
 #[test]
+fn whom_an_uncommitted_change_removes_is_dropped_as_well() {
+    let of_two = Configuration::new(1, vec![member(1, MemberRole::Voter), member(3, MemberRole::Voter)]);
+    let configurations = vec![(LogIndex(1), of_three(MemberRole::Voter)), (LogIndex(7), of_two.unwrap())];
+    let report = alone(&Recovered { configurations, ..recovered() }).unwrap().report;
+    assert_eq!(report.dropped.iter().map(|member| member.id).collect::<Vec<_>>(), [id(3), id(2)]);
+}
+
+#[test]
 fn done_again_after_only_the_hard_state_became_durable_it_has_the_same_effect() {
     let hard_state = alone(&recovered()).unwrap().write.hard_state.unwrap();
     let newer = ClusterId(100);

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use kv_client::protocol::{MemberChange, MemberRole, NodeStatus, WishedMember, WishedRole};
-use kv_client::{Client, NodeError};
+use kv_client::{Client, NodeError, Problem};
 
 use super::{Force, Patience, Roster, parse_id, tell, wait};
 use crate::cli::Global;
@@ -65,8 +65,8 @@ pub(crate) enum Misfit {
     Other { client: String, what: &'static str, found: String, expected: String },
     #[error("the node at {client} belongs to cluster {found}, not to {expected}: it cannot be added")]
     OtherCluster { client: String, found: String, expected: String },
-    #[error("the node at {client} cannot be asked for its id ({source}): start it, or give --id")]
-    Silent { client: String, source: NodeError },
+    #[error("the node at {client} cannot be asked for its id ({problem}): start it, or give --id")]
+    Silent { client: String, problem: Problem },
     #[error(
         "{name} is the name of member {id} already: if its data folder was lost, kvctl member replace {name}"
     )]
@@ -151,8 +151,14 @@ impl Candidate {
                 self.check(&status, roster)?;
                 (parse_id(&status.node_id)?, status.newest_version)
             }
+            (Err(NodeError { problem: Problem::WrongCluster { found, expected }, .. }), _) => {
+                let (found, expected) = (format!("{found:032x}"), format!("{expected:032x}"));
+                return Err(Misfit::OtherCluster { client: self.client, found, expected }.into());
+            }
             (Err(_silent), Some(id)) => (parse_id(id)?, roster.leader.cluster_version),
-            (Err(source), None) => return Err(Misfit::Silent { client: self.client, source }.into()),
+            (Err(NodeError { problem, .. }), None) => {
+                return Err(Misfit::Silent { client: self.client, problem }.into());
+            }
         };
         let Self { name, peer: peer_address, client: client_address, .. } = self;
         Ok(WishedMember { id, name, peer_address, client_address, newest_version, role })

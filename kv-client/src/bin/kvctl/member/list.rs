@@ -22,10 +22,11 @@ pub(crate) async fn list(client: &Client, global: &Global) -> Result<ExitCode> {
     let best = statuses
         .filter(|status| !status.members.is_empty())
         .max_by_key(|status| (status.role == Role::Leader, status.term, status.log.last_index));
-    let Some(best) = best else {
+    let Some(mut best) = best else {
         eprintln!("error: no node that knows the members answers");
         return Ok(Kind::Unavailable.into());
     };
+    best.members.sort_by(|a, b| (&a.name, &a.node_id).cmp(&(&b.name, &b.node_id)));
     let mut out = io::stdout().lock();
     match global.output {
         Some(Format::Json) => format::json(&mut out, &document(&best))?,
@@ -41,6 +42,13 @@ pub(crate) async fn list(client: &Client, global: &Global) -> Result<ExitCode> {
                 best.cluster_version, best.term, best.name
             )?;
         }
+    }
+    for liar in best.members.iter().filter(|member| member.lost_acknowledged) {
+        eprintln!(
+            "ALARM: {} denies having what it had acknowledged: its disk lied, or its folder is an old copy; empty it, and \
+             kvctl member replace {}",
+            liar.name, liar.name
+        );
     }
     if best.role == Role::Leader {
         return Ok(ExitCode::SUCCESS);
