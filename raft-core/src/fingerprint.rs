@@ -10,7 +10,6 @@
 
 use std::time::Duration;
 
-use crate::options::Options;
 use crate::time::Time;
 use crate::types::{EntryId, HardState, LogIndex, NodeId, Term};
 
@@ -43,12 +42,6 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    pub(crate) fn new(now: Time, options: &Options) -> Self {
-        let election_timeout = options.election_timeout;
-        let lease = options.lease.map_or(Duration::ZERO, |lease| lease.lasts(election_timeout));
-        Self { now, election_timeout, lease }
-    }
-
     /// Whether `at` has come.
     pub(crate) fn is_past(&self, at: Time) -> bool {
         self.now >= at

@@ -1,6 +1,7 @@
 //! A simulated world, invariant checkers and conformance suites.
 pub mod cluster;
 pub mod draw;
+pub mod explore;
 pub mod hash;
 pub mod log_store_suite;
 pub mod replay;
