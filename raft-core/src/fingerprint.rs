@@ -10,7 +10,6 @@
 
 use std::time::Duration;
 
-use crate::options::Options;
 use crate::time::Time;
 use crate::types::{EntryId, HardState, LogIndex, NodeId, Term};
 
@@ -43,12 +42,6 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    pub(crate) fn new(now: Time, options: &Options) -> Self {
-        let election_timeout = options.election_timeout;
-        let lease = options.lease.map_or(Duration::ZERO, |lease| lease.lasts(election_timeout));
-        Self { now, election_timeout, lease }
-    }
-
     /// Whether `at` has come.
     pub(crate) fn is_past(&self, at: Time) -> bool {
         self.now >= at
@@ -130,11 +123,7 @@ impl<'a> Mixer<'a> {
     }
 
     /// What has an order.
-    pub(crate) fn list<T>(
-        &mut self,
-        values: impl IntoIterator<Item = T>,
-        mut mix: impl FnMut(&mut Self, T),
-    ) {
+    pub(crate) fn list<T>(&mut self, values: impl IntoIterator<Item = T>, mut mix: impl FnMut(&mut Self, T)) {
         let mut count = 0;
         for value in values {
             mix(self, value);

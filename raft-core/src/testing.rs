@@ -2,6 +2,7 @@
 pub mod chart;
 pub mod cluster;
 pub mod draw;
+pub mod explore;
 pub mod hash;
 pub mod log_store_suite;
 pub mod replay;

@@ -4,6 +4,8 @@
 //! and jitter are left out, and times count for what they mean (a promise binds or not, a probe waits or not). That is what
 //! makes exhaustive exploration finite, and what it rests on.
 
+use std::time::Duration;
+
 use super::Raft;
 use super::replication::Fetch;
 use super::role::{Candidate, Echo, Follower, Leader, PreCandidate, Role, Transfer};
@@ -35,7 +37,7 @@ impl Raft {
     fn mix(&self, mixer: &mut Mixer<'_>) {
         let Self {
             id,
-            options: _,
+            options,
             rng: _,
             now,
             hard_state,
@@ -59,7 +61,9 @@ impl Raft {
             effects: _,
             halted,
         } = self;
-        let moment = Moment::new(*now, &self.options);
+        let election_timeout = options.election_timeout;
+        let lease = options.lease.map_or(Duration::ZERO, |lease| lease.lasts(election_timeout));
+        let moment = Moment { now: *now, election_timeout, lease };
         mixer.node(*id);
         mixer.hard_state(*hard_state);
         role.mix(mixer, moment);

@@ -1,0 +1,356 @@
+//! The cluster: which actions a state allows, and which state each of them leads to.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use smallvec::SmallVec;
+
+use super::action::Action;
+use super::bounds::Bounds;
+use super::disk::Disk;
+use super::history::{History, View};
+use super::node::{Envelope, Node, Stimulus};
+use super::state::State;
+use super::symmetry::{Renaming, renamings};
+use super::tables::{Interned, Table};
+use super::violation::Violation;
+use crate::block::{BlockBuilder, EntryKind};
+use crate::configuration::{Configuration, Member, MemberChange, MemberRole};
+use crate::message::Message;
+use crate::types::{HardState, LogIndex, NodeId, Term};
+
+/// Something that happens to one node, by numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Event {
+    Deliver(u32),
+    Timeout,
+    Heartbeat,
+    Sync,
+    Crash { keeps: u8, part: bool },
+    Restart,
+    Propose,
+    Read(LogIndex),
+    Change(u8),
+}
+
+type Sent = SmallVec<[u32; 4]>;
+
+/// What a node does about an event.
+#[derive(Clone, Debug)]
+struct Reaction {
+    node: u32,
+    sent: Sent,
+    /// The history has to hear of it.
+    counts: bool,
+}
+
+/// See the module.
+pub(super) struct Model {
+    bounds: Bounds,
+    nodes: Interned<Node>,
+    views: Vec<View>,
+    messages: Interned<Envelope>,
+    histories: Interned<History>,
+    reactions: Table<(u32, Event), Reaction>,
+    renamings: Vec<Renaming>,
+    wishes: Vec<Vec<MemberChange>>,
+}
+
+impl Model {
+    pub(super) fn new(bounds: Bounds) -> Self {
+        let voters = u64::from(bounds.nodes);
+        let spare = u64::from(bounds.changes > 0);
+        let renamings = renamings(voters, voters + spare, u64::from(bounds.crashes) + 1, bounds.symmetry);
+        let count = renamings.len();
+        Self {
+            bounds,
+            nodes: Interned::new(count),
+            views: Vec::new(),
+            messages: Interned::new(count),
+            histories: Interned::new(count),
+            reactions: Table::default(),
+            renamings,
+            wishes: if spare > 0 { wishes(voters) } else { Vec::new() },
+        }
+    }
+
+    /// A cluster that has just been founded: everybody holds the first configuration, and nobody leads. Who waits to join
+    /// knows nothing.
+    pub(super) fn initial(&mut self) -> Result<State, Violation> {
+        let voters = u64::from(self.bounds.nodes);
+        let configuration =
+            Configuration::new(1, (1..=voters).map(member).collect()).expect("nodes have names");
+        let mut payload = Vec::new();
+        configuration.encode(&mut payload);
+        let mut entries = BlockBuilder::new();
+        entries.push(EntryKind::Configuration, &[&payload]);
+        let first = entries.finish(LogIndex(1), Term(1)).expect("it has an entry");
+        let cluster_id = Some(configuration.cluster_id());
+        let founded = HardState { cluster_id, current_term: Term(1), voted_for: None };
+        let greeted = HardState { cluster_id, ..HardState::default() };
+        let spare = u64::from(self.bounds.changes > 0);
+        let mut nodes = Vec::new();
+        for number in 1..=voters + spare {
+            let is_voter = number <= voters;
+            let disk =
+                if is_voter { Disk::new(founded, vec![first.clone()]) } else { Disk::new(greeted, vec![]) };
+            let node = Node::start(id(number), disk, !self.bounds.slow_disks)?;
+            nodes.push(self.number_node(node));
+        }
+        let history = self.number_history(History::default());
+        Ok(State::new(&nodes, history))
+    }
+
+    /// Everything that can happen next.
+    pub(super) fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        actions.clear();
+        let history = self.histories.get(state.history);
+        let in_flight = state.messages();
+        let is_crowded = in_flight.len() + state.nodes().len() > usize::from(self.bounds.messages) + 1;
+        for (place, message) in (0u8..).zip(in_flight) {
+            if is_crowded {
+                actions.push(Action::Lose { place });
+            }
+            if !self.views[state.nodes()[slot_of(self.messages.get(*message).to)] as usize].is_up {
+                continue;
+            }
+            actions.push(Action::Deliver { place, again: false });
+            if history.repeats < self.bounds.repeats {
+                actions.push(Action::Deliver { place, again: true });
+            }
+        }
+        for (slot, &node) in (0u8..).zip(state.nodes()) {
+            self.actions_at(slot, node, history, actions);
+        }
+    }
+
+    fn actions_at(&self, slot: u8, node: u32, history: &History, actions: &mut Vec<Action>) {
+        let (bounds, view) = (&self.bounds, &self.views[node as usize]);
+        if !view.is_up {
+            return actions.push(Action::Restart { slot });
+        }
+        // A disk that takes so long counts as stuck: such a node does not campaign.
+        let may_campaign = view.pending == 0 && view.term <= Term(u64::from(bounds.terms));
+        if view.leads || may_campaign {
+            actions.push(Action::Timeout { slot });
+        }
+        if view.pending > 0 {
+            actions.push(Action::Sync { slot });
+        }
+        if history.crashes < bounds.crashes {
+            self.crashes_at(slot, node, actions);
+        }
+        if history.reads < bounds.reads && view.can_read {
+            actions.push(Action::Read { slot });
+        }
+        if view.leads {
+            self.actions_of_leader(slot, view, actions);
+        }
+    }
+
+    fn crashes_at(&self, slot: u8, node: u32, actions: &mut Vec<Action>) {
+        let node = self.nodes.get(node);
+        for keeps in 0..=node.pending() {
+            let part = [false, true].into_iter().filter(|part| !part || node.can_tear(keeps));
+            let keeps = u8::try_from(keeps).expect("few writes wait");
+            actions.extend(part.map(|part| Action::Crash { slot, keeps, part }));
+        }
+    }
+
+    fn actions_of_leader(&self, slot: u8, view: &View, actions: &mut Vec<Action>) {
+        let of_kind = |kind| view.log.iter().filter(|tag| tag.kind == kind).count();
+        if self.bounds.heartbeats {
+            actions.push(Action::Heartbeat { slot });
+        }
+        if of_kind(EntryKind::Normal) < usize::from(self.bounds.entries) {
+            actions.push(Action::Propose { slot });
+        }
+        if of_kind(EntryKind::Configuration) <= usize::from(self.bounds.changes) {
+            let wishes = (0u8..).zip(&self.wishes);
+            actions.extend(wishes.map(|(wish, _)| Action::Change { slot, wish }));
+        }
+    }
+
+    /// The state that `action` leads to.
+    ///
+    /// # Errors
+    /// It breaks a promise.
+    pub(super) fn apply(&mut self, state: &State, action: Action) -> Result<State, Violation> {
+        let mut next = *state;
+        let (slot, event) = match action {
+            Action::Lose { place } => {
+                next.remove_message(usize::from(place));
+                return Ok(next);
+            }
+            Action::Deliver { place, again } => {
+                let message = next.messages()[usize::from(place)];
+                if again {
+                    self.count(&mut next, |history| history.repeats += 1);
+                } else {
+                    next.remove_message(usize::from(place));
+                }
+                (slot_of(self.messages.get(message).to), Event::Deliver(message))
+            }
+            Action::Timeout { slot } => (usize::from(slot), Event::Timeout),
+            Action::Heartbeat { slot } => (usize::from(slot), Event::Heartbeat),
+            Action::Sync { slot } => (usize::from(slot), Event::Sync),
+            Action::Crash { slot, keeps, part } => {
+                self.count(&mut next, |history| history.crashes += 1);
+                (usize::from(slot), Event::Crash { keeps, part })
+            }
+            Action::Restart { slot } => (usize::from(slot), Event::Restart),
+            Action::Propose { slot } => (usize::from(slot), Event::Propose),
+            Action::Read { slot } => {
+                let floor = self.histories.get(next.history).committed();
+                self.count(&mut next, |history| history.reads += 1);
+                (usize::from(slot), Event::Read(floor))
+            }
+            Action::Change { slot, wish } => (usize::from(slot), Event::Change(wish)),
+        };
+        let sent = self.happen(&mut next, slot, event)?;
+        self.post(&mut next, slot, sent)?;
+        Ok(next)
+    }
+
+    /// Puts what `slot` has sent on its way, but for questions that are answered at once.
+    fn post(&mut self, state: &mut State, slot: usize, sent: Sent) -> Result<(), Violation> {
+        for message in sent {
+            let envelope = self.messages.get(message);
+            let to = slot_of(envelope.to);
+            let is_question = matches!(&envelope.message, Message::RequestVote(request) if request.pre);
+            if !is_question || self.bounds.questions {
+                state.add_message(message, usize::from(self.bounds.messages));
+                continue;
+            }
+            if !self.views[state.nodes()[to] as usize].is_up {
+                continue;
+            }
+            for answer in self.happen(state, to, Event::Deliver(message))? {
+                let sent = self.happen(state, slot, Event::Deliver(answer))?;
+                self.post(state, slot, sent)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets something happen to one node; gives what it sends.
+    fn happen(&mut self, state: &mut State, slot: usize, event: Event) -> Result<Sent, Violation> {
+        let before = state.nodes()[slot];
+        let reaction = match self.reactions.get(&(before, event)) {
+            Some(reaction) => reaction.clone(),
+            None => {
+                let reaction = self.work_out(before, event)?;
+                self.reactions.insert((before, event), reaction.clone());
+                reaction
+            }
+        };
+        state.set_node(slot, reaction.node);
+        if reaction.counts {
+            let mut history = self.histories.get(state.history).clone();
+            let others = state.nodes().iter().enumerate().filter(|(other, _)| *other != slot);
+            let others = others.map(|(_, node)| &self.views[*node as usize]);
+            history.witness(&self.views[before as usize], &self.views[reaction.node as usize], others)?;
+            state.history = self.number_history(history);
+        }
+        Ok(reaction.sent)
+    }
+
+    fn work_out(&mut self, before: u32, event: Event) -> Result<Reaction, Violation> {
+        let stimulus = match event {
+            Event::Deliver(message) => Stimulus::Deliver(self.messages.get(message)),
+            Event::Timeout => Stimulus::Timeout,
+            Event::Heartbeat => Stimulus::Heartbeat,
+            Event::Sync => Stimulus::Sync,
+            Event::Crash { keeps, part } => Stimulus::Crash { keeps: usize::from(keeps), part },
+            Event::Restart => Stimulus::Restart,
+            Event::Propose => Stimulus::Propose,
+            Event::Read(floor) => Stimulus::Read { floor },
+            Event::Change(wish) => Stimulus::Change(&self.wishes[usize::from(wish)]),
+        };
+        let node = self.nodes.get(before);
+        let reacted = catch_unwind(AssertUnwindSafe(|| node.react(stimulus)));
+        let (node, sent) = reacted.unwrap_or_else(|panic| Err(Violation::panicked(&*panic)))?;
+        let node = self.number_node(node);
+        let sent = sent.into_iter().map(|envelope| self.number_message(envelope)).collect();
+        let (was, is) = (&self.views[before as usize], &self.views[node as usize]);
+        let facts = |view: &View| (view.leads, view.term, view.commit, view.is_up);
+        let counts = facts(was) != facts(is) || was.log != is.log;
+        Ok(Reaction { node, sent, counts })
+    }
+
+    fn count(&mut self, state: &mut State, change: impl FnOnce(&mut History)) {
+        let mut history = self.histories.get(state.history).clone();
+        change(&mut history);
+        state.history = self.number_history(history);
+    }
+
+    fn number_node(&mut self, node: Node) -> u32 {
+        let renamings = &self.renamings;
+        let number = self.nodes.number(node, |node, at| node.fingerprint_as(&renamings[at]));
+        if number as usize == self.views.len() {
+            self.views.push(View::new(self.nodes.get(number)));
+        }
+        number
+    }
+
+    fn number_message(&mut self, envelope: Envelope) -> u32 {
+        let renamings = &self.renamings;
+        self.messages.number(envelope, |envelope, at| envelope.fingerprint_as(&renamings[at]))
+    }
+
+    fn number_history(&mut self, history: History) -> u32 {
+        let renamings = &self.renamings;
+        self.histories.number(history, |history, at| history.fingerprint_as(&renamings[at]))
+    }
+
+    /// The same for all states that differ only in who is who. Fingerprints of the parts are added up: each of them names the
+    /// nodes that it is about.
+    pub(super) fn fingerprint(&self, state: &State) -> u64 {
+        let under = |renaming: usize| {
+            let nodes = state.nodes().iter().map(|node| self.nodes.print(*node, renaming));
+            let messages = state.messages().iter().map(|message| self.messages.print(*message, renaming));
+            let history = self.histories.print(state.history, renaming);
+            nodes.chain(messages).fold(history, u128::wrapping_add)
+        };
+        let smallest = (0..self.renamings.len()).map(under).min().unwrap_or_default();
+        (smallest ^ (smallest >> 64)) as u64
+    }
+
+    /// Local states, messages and histories so far.
+    pub(super) fn sizes(&self) -> [usize; 3] {
+        [self.nodes.len(), self.messages.len(), self.histories.len()]
+    }
+
+    pub(super) fn view(&self, node: u32) -> &View {
+        &self.views[node as usize]
+    }
+
+    pub(super) fn envelope(&self, message: u32) -> &Envelope {
+        self.messages.get(message)
+    }
+
+    pub(super) fn wish(&self, wish: u8) -> &[MemberChange] {
+        &self.wishes[usize::from(wish)]
+    }
+}
+
+fn id(number: u64) -> NodeId {
+    NodeId::new(number).expect("nodes are numbered from 1")
+}
+
+fn slot_of(id: NodeId) -> usize {
+    usize::try_from(id.get() - 1).expect("nodes are numbered from 1")
+}
+
+fn member(number: u64) -> Member {
+    let (peer_address, client_address) = (String::new(), String::new());
+    let (role, name) = (MemberRole::Voter, format!("n{number}"));
+    Member { id: id(number), role, newest_version: 1, name, peer_address, client_address }
+}
+
+/// The node that waits joins, or a voter leaves, or both at once.
+fn wishes(voters: u64) -> Vec<Vec<MemberChange>> {
+    let joins = MemberChange::Put(member(voters + 1));
+    let leaves = (1..=voters).map(|number| MemberChange::Remove(id(number)));
+    let replaces = leaves.clone().map(|leaves| vec![leaves, joins.clone()]);
+    [vec![joins.clone()]].into_iter().chain(leaves.map(|leaves| vec![leaves])).chain(replaces).collect()
+}
