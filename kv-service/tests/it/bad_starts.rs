@@ -63,7 +63,9 @@ fn a_wrong_command_line_is_a_usage_error() {
 #[tokio::test]
 async fn a_port_in_use_prevents_the_start_and_no_folder_is_made() {
     let cluster = Cluster::plan(1, &[]);
-    for (flag, address) in [("--client", &cluster.nodes[0].client), ("--peer", &cluster.nodes[0].peer)] {
+    // The client port is bound first. It comes last here: for a moment after it was given up, a process that another
+    // test is about to start may still hold it.
+    for (flag, address) in [("--peer", &cluster.nodes[0].peer), ("--client", &cluster.nodes[0].client)] {
         let holder = TcpListener::bind(address).unwrap();
         says(&refused(&cluster.nodes[0]), &[address, flag, "in use"]);
         assert!(!cluster.nodes[0].dir.exists());
