@@ -41,7 +41,7 @@ pub enum EntryKind {
     Normal = 0,
     /// The first entry of a leader's term: it carries nothing and lets earlier terms commit. `[Raft §8]`
     NoOp = 1,
-    /// A [`Configuration`](crate::Configuration), in force from the moment it is appended. `[Raft §6]`
+    /// A [`Configuration`], in force from the moment it is appended. `[Raft §6]`
     Configuration = 2,
 }
 
