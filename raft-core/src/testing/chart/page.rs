@@ -88,7 +88,7 @@ const fn level(row: usize) -> usize {
 
 fn draw_row(svg: &mut String, number: usize, row: &Row, width: usize, is_violation: bool) {
     let (top, y) = (TOP + number * ROW, level(number));
-    if is_violation || number % 2 == 0 {
+    if is_violation || number.is_multiple_of(2) {
         let class = if is_violation { "last" } else { "row" };
         _ = write!(svg, "<rect class=\"{class}\" x=\"0\" y=\"{top}\" width=\"{width}\" height=\"{ROW}\"/>");
     }
