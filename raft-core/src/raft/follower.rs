@@ -133,10 +133,12 @@ impl Raft {
         }
     }
 
-    /// Since it started again in this term this node cannot know how far the logs match: its leader has to show it.
+    /// Since it started again in this term this node cannot know how far the logs match: its leader has to show it. And
+    /// what it said of a hole may be lost.
     fn tell_if_behind(&mut self, leader_commit: LogIndex) {
+        let has_hole = self.damage.first_hole(self.terms.last()).is_some();
         if let Role::Follower(follower) = &mut self.role
-            && follower.matched < leader_commit
+            && (follower.matched < leader_commit || has_hole)
         {
             follower.unanswered.get_or_insert(Echo::NONE);
         }

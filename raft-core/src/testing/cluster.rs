@@ -266,6 +266,12 @@ impl Cluster {
         self.checker.is_lonely(place)
     }
 
+    /// Whether the newest committed configuration is a joint one.
+    #[must_use]
+    pub fn is_joint(&self) -> bool {
+        self.checker.agreed().is_some_and(|members| members.is_joint())
+    }
+
     /// Learners that may become voters any moment.
     #[must_use]
     pub fn promotable(&self) -> Vec<usize> {

@@ -214,7 +214,8 @@ impl World {
         Err(Violation::NotRecovered { at: self.now, who: "everything".to_owned(), healthy_for, what })
     }
 
-    /// All have applied everything that anybody has, which is all that clients know of, and nothing waits.
+    /// All have applied everything that anybody has, which is all that clients know of, and nothing waits: no request, no
+    /// second half of a change of members, no learner that could be a voter.
     fn has_converged(&self) -> bool {
         let (index, state, acknowledged) = self.cluster.head();
         let idle = self.clients.iter().all(|client| client.request.is_none());
@@ -222,7 +223,9 @@ impl World {
             let node = self.cluster.node(place);
             node.is_gone() || node.applied() == Some((index, state))
         };
-        idle && index >= acknowledged && self.cluster.members().into_iter().all(equal)
+        let settled = !self.cluster.is_joint()
+            && !self.cluster.promotable().into_iter().any(|node| self.is_sound(node));
+        idle && settled && index >= acknowledged && self.cluster.members().into_iter().all(equal)
     }
 
     fn describe_nodes(&self) -> String {
