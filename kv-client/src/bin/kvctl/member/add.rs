@@ -1,5 +1,7 @@
 //! `member add` and `member replace`: a node that was none becomes a member.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
 use clap::Args;
 use kv_client::protocol::{MemberChange, MemberRole, NodeStatus, WishedMember, WishedRole};
@@ -7,6 +9,9 @@ use kv_client::{Client, NodeError, Problem};
 
 use super::{Force, Patience, Roster, parse_id, tell, wait};
 use crate::cli::Global;
+
+/// How long a node that was started just now may take to open its port.
+const STARTING: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
 pub(crate) struct AddArgs {
@@ -146,7 +151,7 @@ struct Candidate {
 impl Candidate {
     /// The node as it describes itself, which has to agree; if it has an id and does not answer, as it is described.
     async fn wished(self, client: &Client, roster: &Roster, role: WishedRole) -> Result<WishedMember> {
-        let (id, newest_version) = match (client.status(&self.client).await, &self.id) {
+        let (id, newest_version) = match (self.asked(client).await, &self.id) {
             (Ok(status), _) => {
                 self.check(&status, roster)?;
                 (parse_id(&status.node_id)?, status.newest_version)
@@ -162,6 +167,21 @@ impl Candidate {
         };
         let Self { name, peer: peer_address, client: client_address, .. } = self;
         Ok(WishedMember { id, name, peer_address, client_address, newest_version, role })
+    }
+
+    /// What the node says of itself. One that was started just now gets a moment to open its port.
+    async fn asked(&self, client: &Client) -> Result<NodeStatus, NodeError> {
+        let give_up = Instant::now() + STARTING;
+        loop {
+            match client.status(&self.client).await {
+                Err(NodeError { problem: Problem::Unreachable(_), .. })
+                    if self.id.is_none() && Instant::now() < give_up =>
+                {
+                    tokio::time::sleep(STARTING / 20).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     fn check(&self, status: &NodeStatus, roster: &Roster) -> Result<(), Misfit> {
