@@ -22,6 +22,9 @@ mod log_stores;
 #[cfg(feature = "testing")]
 mod membership;
 #[cfg(test)]
+#[cfg(feature = "testing")]
+mod membership_faults;
+#[cfg(test)]
 #[cfg(all(feature = "testing", feature = "node"))]
 mod node;
 #[cfg(test)]
@@ -53,6 +56,9 @@ mod paper_7;
 mod paper_8;
 #[cfg(test)]
 #[cfg(feature = "testing")]
+mod quorums;
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod recovery;
 #[cfg(test)]
 #[cfg(feature = "testing")]
@@ -65,7 +71,13 @@ mod simulation;
 mod snapshot_stores;
 #[cfg(test)]
 #[cfg(feature = "testing")]
+mod state_machines;
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod support;
 #[cfg(test)]
 #[cfg(feature = "testing")]
 mod transfer;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod transports;
