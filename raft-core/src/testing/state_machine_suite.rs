@@ -113,8 +113,10 @@ where
             })?;
             let expected = last + 1 - from;
             if replies.len() as u64 != expected {
-                let found =
-                    format!("after entries {from} to {last} there are {} replies, not {expected}", replies.len());
+                let found = format!(
+                    "after entries {from} to {last} there are {} replies, not {expected}",
+                    replies.len()
+                );
                 return Err(failure(MachineSentence::OneReply, check, found));
             }
             next = last + 1;
@@ -160,7 +162,8 @@ where
                 let mut bytes = Vec::new();
                 let later = view.write_to(&mut bytes).map(|()| bytes);
                 if later.ok().as_ref() != Some(&at_once) {
-                    let found = format!("written later (attempt {attempt}) it gives other bytes than at once");
+                    let found =
+                        format!("written later (attempt {attempt}) it gives other bytes than at once");
                     return Err(failure(MachineSentence::Frozen, &check, found));
                 }
             }
@@ -179,7 +182,8 @@ where
             self.apply("a machine to freeze", &mut origin, (1, at), |_| 5)?;
             let snapshot = written("a machine to freeze", &origin)?;
             for used in [0, at / 2, ENTRIES] {
-                let check = format!("restoring the state after entry {at} into a machine that applied {used}");
+                let check =
+                    format!("restoring the state after entry {at} into a machine that applied {used}");
                 let mut machine = (self.fresh)();
                 self.apply(&check, &mut machine, (1, used), |_| 3)?;
                 restore(&check, &mut machine, &snapshot)?;
@@ -189,7 +193,8 @@ where
                 }
                 let replies = self.apply(&check, &mut machine, (at + 1, ENTRIES), |first| 1 + first % 9)?;
                 let expected = &straight.replies[at as usize..];
-                if let Some(after) = replies.iter().zip(expected).position(|(found, wanted)| found != wanted) {
+                if let Some(after) = replies.iter().zip(expected).position(|(found, wanted)| found != wanted)
+                {
                     let index = at as usize + after + 1;
                     let found =
                         format!("entry {index} is answered {:?}, not {:?}", replies[after], expected[after]);
@@ -215,8 +220,7 @@ where
 {
     let differs = one.replies.iter().zip(&other.replies).position(|(one, other)| one != other);
     if let Some(at) = differs {
-        let found =
-            format!("entry {} is answered {:?} and {:?}", at + 1, one.replies[at], other.replies[at]);
+        let found = format!("entry {} is answered {:?} and {:?}", at + 1, one.replies[at], other.replies[at]);
         return Err(failure(sentence, check, found));
     }
     if one.state != other.state {

@@ -14,6 +14,12 @@ mod driver_snapshots;
 mod durability;
 #[cfg(test)]
 #[cfg(feature = "testing")]
+mod known_bugs;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod labs;
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod lease;
 #[cfg(test)]
 #[cfg(feature = "testing")]

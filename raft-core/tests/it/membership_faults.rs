@@ -10,7 +10,8 @@ use raft_core::{Input, LogIndex, ProposeError, RoleName, Term, TransferError};
 
 use crate::support::{
     Disk, ELECTION_TIMEOUT, HEARTBEAT, Network, Peer, append, append_blocks, configuration_block, entry,
-    forced_request_vote, id, matched, member, members, offer, options, pre_vote_answer, timeout_now, vote, voters,
+    forced_request_vote, id, matched, member, members, offer, options, pre_vote_answer, timeout_now, vote,
+    voters,
 };
 
 fn put(number: u64, role: MemberRole) -> MemberChange {
@@ -281,7 +282,11 @@ fn a_snapshot_in_the_middle_of_a_change_brings_both_majorities() {
     for voter in [2, 4] {
         node.receives(voter, matched(2, 3));
     }
-    assert_eq!((node.commit(), node.log()), (3, vec![1, 2, 2, 2]), "joint, and left again, which is not committed");
+    assert_eq!(
+        (node.commit(), node.log()),
+        (3, vec![1, 2, 2, 2]),
+        "joint, and left again, which is not committed"
+    );
     node.takes_snapshot();
     let meta = node.disk.snapshot.clone();
     assert_eq!((meta.last, meta.configuration_index), (entry(2, 3), LogIndex(3)));
@@ -293,7 +298,10 @@ fn a_snapshot_in_the_middle_of_a_change_brings_both_majorities() {
     assert!(other.raft.configuration().unwrap().is_joint());
     other.restarts();
     assert!(other.raft.configuration().unwrap().is_joint(), "also after a restart");
-    other.receives(1, append_blocks(2, entry(2, 3), vec![configuration_block(entry(2, 4), &voters([1, 4, 5]))], 4));
+    other.receives(
+        1,
+        append_blocks(2, entry(2, 3), vec![configuration_block(entry(2, 4), &voters([1, 4, 5]))], 4),
+    );
     assert_eq!(other.voters(), [1, 4, 5]);
 }
 
@@ -467,10 +475,14 @@ fn a_campaign_on_demand_asks_the_voters_of_the_newest_configuration() {
     node.receives(2, append_blocks(2, entry(1, 1), vec![grown], 0));
     node.sent();
     node.receives(2, timeout_now(2));
-    let asked: Vec<u64> = node.sent().into_iter().map(|(to, message)| {
-        assert_eq!(message, forced_request_vote(3, entry(2, 2)));
-        to
-    }).collect();
+    let asked: Vec<u64> = node
+        .sent()
+        .into_iter()
+        .map(|(to, message)| {
+            assert_eq!(message, forced_request_vote(3, entry(2, 2)));
+            to
+        })
+        .collect();
     assert_eq!(asked, [2, 3, 4, 5]);
     node.receives(2, vote(3, true));
     assert_eq!(node.role(), RoleName::Candidate, "two of five");

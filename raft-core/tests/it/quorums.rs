@@ -26,7 +26,8 @@ const fn majority(voters: Set, agreeing: Set) -> bool {
 
 /// Every pair of sets among five nodes, either of which may be empty.
 fn quorums() -> impl Iterator<Item = (Set, Set, Quorum)> {
-    let sets = (0..1 << 5).flat_map(|incoming: Set| (0..1 << 5).map(move |outgoing: Set| (incoming, outgoing)));
+    let sets =
+        (0..1 << 5).flat_map(|incoming: Set| (0..1 << 5).map(move |outgoing: Set| (incoming, outgoing)));
     sets.map(|(incoming, outgoing)| {
         (incoming, outgoing, Quorum { incoming: ids(incoming), outgoing: ids(outgoing) })
     })
@@ -44,7 +45,8 @@ fn what_a_quorum_has_reached_is_what_both_majorities_have() {
     let all: Vec<[u32; 5]> = assignments(3).collect();
     for (incoming, outgoing, quorum) in quorums() {
         for values in &all {
-            let at_least = |least: u32| (0..5).filter(|&node| values[node] >= least).map(|node| 1 << node).sum();
+            let at_least =
+                |least: u32| (0..5).filter(|&node| values[node] >= least).map(|node| 1 << node).sum();
             let both = |least: &u32| {
                 let agreeing: Set = at_least(*least);
                 majority(incoming, agreeing) && majority(outgoing, agreeing)
@@ -73,7 +75,8 @@ fn a_vote_is_won_by_both_majorities_and_lost_by_one() {
                 (_, true, _) => VoteResult::Won,
                 (_, false, true) => VoteResult::Pending,
             };
-            let answer = |voter: NodeId| [None, Some(false), Some(true)][answers[voter.get() as usize - 1] as usize];
+            let answer =
+                |voter: NodeId| [None, Some(false), Some(true)][answers[voter.get() as usize - 1] as usize];
             assert_eq!(quorum.vote(answer), expected, "{incoming:05b} {outgoing:05b} {answers:?}");
         }
     }
@@ -180,8 +183,7 @@ fn every_change_goes_to_what_was_wished_in_steps_that_overlap() {
         }
         let before = members(&listed);
         for wishes in &wishes {
-            let changes: Vec<_> =
-                wishes.iter().filter_map(|(number, wish)| wish.change(*number)).collect();
+            let changes: Vec<_> = wishes.iter().filter_map(|(number, wish)| wish.change(*number)).collect();
             let (found, expected) = (before.changed(&changes), wished(&roles(&before), wishes));
             let next = match (found, expected) {
                 (Ok(next), Ok(expected)) => {
@@ -201,7 +203,10 @@ fn every_change_goes_to_what_was_wished_in_steps_that_overlap() {
                 true => joint += 1,
                 false => at_once += 1,
             }
-            assert!(next.is_joint() || changed <= 1, "{before:?} {next:?}: more than one vote changes at once");
+            assert!(
+                next.is_joint() || changed <= 1,
+                "{before:?} {next:?}: more than one vote changes at once"
+            );
         }
     }
     assert!(at_once > 1_000 && joint > 10_000, "{at_once} {joint}");

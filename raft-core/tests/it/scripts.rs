@@ -58,7 +58,9 @@ fn every_script_comes_out_as_it_is_written() {
         match played(&written) {
             Ok(now) if now == written => {}
             Ok(now) if rewrite => fs::write(&path, now).unwrap(),
-            Ok(now) => wrong.push(format!("{name} (- as written, + as it happens)\n{}", diff::of(&written, &now))),
+            Ok(now) => {
+                wrong.push(format!("{name} (- as written, + as it happens)\n{}", diff::of(&written, &now)))
+            }
             Err(why) => wrong.push(format!("{name}: {why}")),
         }
     }
@@ -70,15 +72,22 @@ fn a_script_that_comes_out_otherwise_is_shown_with_the_lines_that_differ() {
     let written = "> 1 node\nnode 1: leader of term 9, log | 1\n\nThe end.\n";
     let now = played(written).unwrap();
     assert_eq!(now, "> 1 node\nnode 1: follower in term 1, log | 1, voters 1\n\nThe end.\n");
-    let shown = "  > 1 node\n- node 1: leader of term 9, log | 1\n+ node 1: follower in term 1, log | 1, voters 1\n";
-    assert_eq!(diff::of(written, &now).lines().take(3).map(|line| format!("{line}\n")).collect::<String>(), shown);
+    let shown =
+        "  > 1 node\n- node 1: leader of term 9, log | 1\n+ node 1: follower in term 1, log | 1, voters 1\n";
+    assert_eq!(
+        diff::of(written, &now).lines().take(3).map(|line| format!("{line}\n")).collect::<String>(),
+        shown
+    );
 }
 
 #[test]
 fn a_script_that_cannot_be_played_says_where() {
     assert_eq!(played("> 3 nodes\n> node 1 sings").unwrap_err(), "cannot read \"node 1 sings\"");
     assert_eq!(played("> node 1 times out").unwrap_err(), "\"node 1 times out\": no nodes yet");
-    assert_eq!(played("> 3 nodes\n> node 4 times out").unwrap_err(), "\"node 4 times out\": there is no node 4");
+    assert_eq!(
+        played("> 3 nodes\n> node 4 times out").unwrap_err(),
+        "\"node 4 times out\": there is no node 4"
+    );
     let down = "> 3 nodes\n> crash 2\n> node 2 times out";
     assert_eq!(played(down).unwrap_err(), "\"node 2 times out\": node 2 is down");
 }

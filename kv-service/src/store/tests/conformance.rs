@@ -11,7 +11,9 @@ fn command(number: u64) -> Vec<u8> {
     let tag = [None, Some(tag(3)), Some(tag(3)), Some(tag(99))][(number % 4) as usize];
     let command = match number {
         3 => return Entry::command(None, number, &Command::OpenSession).payload,
-        _ if number % 11 == 0 => return Entry::command(tag, number, &put(&key, &value)).payload[..9].to_vec(),
+        _ if number % 11 == 0 => {
+            return Entry::command(tag, number, &put(&key, &value)).payload[..9].to_vec();
+        }
         _ if number % 3 == 0 => Command::Delete { key: &key, expect: Expect::Anything },
         _ => put(&key, &value),
     };

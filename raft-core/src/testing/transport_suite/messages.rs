@@ -1,9 +1,7 @@
 //! Messages: what arrives, from whom, and what is told of those that do not.
 
 use super::TransportSentence as Sentence;
-use super::{
-    CLUSTER, Checked, ELSEWHERE, Session, TransportHarness, append, heartbeat, id, messages,
-};
+use super::{CLUSTER, Checked, ELSEWHERE, Session, TransportHarness, append, heartbeat, id, messages};
 use crate::message::{
     AppendEntriesResponse, AppendOutcome, Message, ReadIndex, ReadIndexResponse, ReadProof, RequestVote,
     RequestVoteResponse, TimeoutNow,
@@ -27,14 +25,18 @@ pub(super) fn check<H: TransportHarness>(fresh: &mut impl FnMut() -> H) -> Check
 /// One message of each kind; `number` tells senders apart.
 fn every_kind(number: u64) -> Vec<Message> {
     let (term, last_entry) = (Term(number), EntryId::new(Term(1), LogIndex(number)));
-    let answer = |outcome, hole| AppendEntriesResponse { term, outcome, hole, read_seq: 1, sent_at: Time::ZERO };
+    let answer =
+        |outcome, hole| AppendEntriesResponse { term, outcome, hole, read_seq: 1, sent_at: Time::ZERO };
     vec![
         Message::RequestVote(RequestVote { term, last_entry, pre: true, forced: false }),
         Message::RequestVote(RequestVote { term, last_entry, pre: false, forced: true }),
         Message::RequestVoteResponse(RequestVoteResponse { term, granted: true, pre: false }),
         append(number, 0),
         append(number, 5_000),
-        Message::AppendEntriesResponse(answer(AppendOutcome::Matched { match_index: LogIndex(number) }, None)),
+        Message::AppendEntriesResponse(answer(
+            AppendOutcome::Matched { match_index: LogIndex(number) },
+            None,
+        )),
         Message::AppendEntriesResponse(answer(
             AppendOutcome::Conflict { prev_index: LogIndex(number), hint: last_entry },
             Some(LogIndex(3)),
@@ -138,9 +140,9 @@ fn greeting<H: TransportHarness>(mut session: Session<H>) -> Checked {
         session.harness.run();
     }
     let told = session.harness.events(2);
-    let greeted = told.iter().position(|event| {
-        matches!(event, TransportEvent::Greeted { cluster_id } if *cluster_id == CLUSTER)
-    });
+    let greeted = told
+        .iter()
+        .position(|event| matches!(event, TransportEvent::Greeted { cluster_id } if *cluster_id == CLUSTER));
     let first = told.iter().position(|event| matches!(event, TransportEvent::Message { .. }));
     match (greeted, first) {
         (Some(greeted), Some(first)) if greeted < first => {}
@@ -196,7 +198,8 @@ fn flood<H: TransportHarness>(mut session: Session<H>) -> Checked {
     let got = messages(&session.told(2));
     let heartbeat_at = got.iter().position(|(_, message)| *message == heartbeat(1));
     if heartbeat_at.is_none() || got.len() < 2 {
-        let found = format!("of a full queue {} messages arrive, the heartbeat at {heartbeat_at:?}", got.len());
+        let found =
+            format!("of a full queue {} messages arrive, the heartbeat at {heartbeat_at:?}", got.len());
         return Err(session.failure(Sentence::Arrives, found));
     }
     Ok(())
@@ -210,9 +213,11 @@ fn lost<H: TransportHarness>(mut session: Session<H>) -> Checked {
         told.extend(session.send(1, 2, heartbeat(number)).err());
         session.harness.run();
     }
-    let unreachable = session.harness.events(1).into_iter().any(|event| {
-        matches!(event, TransportEvent::Unreachable { peer } if peer == id(2))
-    });
+    let unreachable = session
+        .harness
+        .events(1)
+        .into_iter()
+        .any(|event| matches!(event, TransportEvent::Unreachable { peer } if peer == id(2)));
     if let Some((_, message)) = messages(&session.harness.events(2)).first() {
         let found = format!("the harness says that nothing moves, and node 2 got {message:?}");
         return Err(session.failure(Sentence::Told, found));

@@ -4,7 +4,7 @@ use super::TransportSentence as Sentence;
 use super::files::{Failing, Look, Sink, Source, content, offer};
 use super::{Checked, Session, TransportFailure, TransportHarness, heartbeat, id, messages};
 use crate::snapshot::SnapshotOffer;
-use crate::transport::{Transport, TransferId, TransportEvent};
+use crate::transport::{TransferId, Transport, TransportEvent};
 
 pub(super) fn check<H: TransportHarness>(fresh: &mut impl FnMut() -> H) -> Checked {
     for length in [0, 1, 700, 9_000] {
@@ -45,7 +45,12 @@ impl<H: TransportHarness> Session<H> {
     }
 
     /// Both ends are told once that the transfer of `offer` is over: the receiver only if it had accepted.
-    fn ends(&mut self, offer: &SnapshotOffer, accepted: bool, look: Option<&Look>) -> Result<bool, TransportFailure> {
+    fn ends(
+        &mut self,
+        offer: &SnapshotOffer,
+        accepted: bool,
+        look: Option<&Look>,
+    ) -> Result<bool, TransportFailure> {
         let (at_sender, at_receiver) = (self.told(1), self.told(2));
         let sent: Vec<bool> = at_sender.iter().filter_map(|event| sent_to_2(event, offer)).collect();
         let received: Vec<bool> = at_receiver.iter().filter_map(|event| received(event, offer)).collect();
@@ -116,7 +121,11 @@ fn expect_whole<H: TransportHarness>(
     let complete = session.ends(offer, true, Some(&look))?;
     let received = look.now().clone();
     if !complete || received.bytes != content(&offer.info) {
-        let found = format!("of {} bytes, {} chunks arrive: complete {complete}", offer.info.length, received.written.len());
+        let found = format!(
+            "of {} bytes, {} chunks arrive: complete {complete}",
+            offer.info.length,
+            received.written.len()
+        );
         return Err(session.failure(Sentence::FileArrives, found));
     }
     Ok(received.written)
@@ -209,9 +218,9 @@ fn nobody<H: TransportHarness>(mut session: Session<H>) -> Checked {
     let offer = offer(20, 9_000);
     session.offer(9, &offer, None);
     let told = session.told(1);
-    let ends = told.iter().filter(|event| {
-        matches!(event, TransportEvent::SnapshotSent { to, complete: false, .. } if *to == id(9))
-    });
+    let ends = told.iter().filter(
+        |event| matches!(event, TransportEvent::SnapshotSent { to, complete: false, .. } if *to == id(9)),
+    );
     match ends.count() {
         1 => Ok(()),
         count => Err(session.failure(Sentence::EndsOnce, format!("{count} ends are told"))),

@@ -9,18 +9,27 @@ use crate::support::{id, member};
 #[derive(Debug, PartialEq)]
 pub(super) enum Command {
     /// The nodes: the logs of the voters, and how many blank nodes there are besides.
-    Nodes { logs: Vec<Vec<u64>>, spare: u64 },
+    Nodes {
+        logs: Vec<Vec<u64>>,
+        spare: u64,
+    },
     /// Messages hold one entry each, so that they can be told apart.
     OneEntryAMessage,
     /// The same without a word about messages.
     Quietly(Box<Self>),
-    Node { number: u64, deed: Deed },
+    Node {
+        number: u64,
+        deed: Deed,
+    },
     Crash(u64),
     Restart(u64),
     TimePasses,
     Deliver(Route),
     Lose(Route),
-    Cut { from: u64, to: u64 },
+    Cut {
+        from: u64,
+        to: u64,
+    },
     Isolate(u64),
     Heal,
     /// The leader's timer fires until nothing changes any more, and everything arrives.

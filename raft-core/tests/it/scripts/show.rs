@@ -47,7 +47,8 @@ pub(super) fn standing(peer: &Peer) -> (String, String) {
     let forgotten = if base > 0 { format!("…{base} ") } else { String::new() };
     let mut text = format!("{role}, log {forgotten}{}| {}", terms(committed), terms(open));
     text.truncate(text.trim_end().len());
-    let members = peer.raft.configuration().map_or_else(|| "no members".to_owned(), |members| self::members(members));
+    let members =
+        peer.raft.configuration().map_or_else(|| "no members".to_owned(), |members| self::members(members));
     (text, members)
 }
 
@@ -58,7 +59,8 @@ fn terms(terms: &[u64]) -> String {
 fn members(configuration: &Configuration) -> String {
     let quorum = configuration.quorum();
     let list = |ids: &[NodeId]| ids.iter().map(|id| format!(" {}", id.get())).collect::<String>();
-    let old = if quorum.outgoing.is_empty() { String::new() } else { format!("{} and", list(&quorum.outgoing)) };
+    let old =
+        if quorum.outgoing.is_empty() { String::new() } else { format!("{} and", list(&quorum.outgoing)) };
     let learns = |role| matches!(role, Learner | Promotable);
     let learners = configuration.members().iter().filter(|member| learns(member.role));
     let learners: Vec<NodeId> = learners.map(|member| member.id).collect();

@@ -10,8 +10,8 @@ use raft_core::testing::sim_snapshots::{SimSnapshots, SnapshotImage};
 use raft_core::transport::TransportEvent;
 use raft_core::types::ClusterId;
 use raft_core::{
-    Configuration, LogIndex, Message, Options, ProposeError, ReadError, ReadProof, RoleName,
-    StartError, Ticket, Time,
+    Configuration, LogIndex, Message, Options, ProposeError, ReadError, ReadProof, RoleName, StartError,
+    Ticket, Time,
 };
 
 use super::ledger::Ledger;

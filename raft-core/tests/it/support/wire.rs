@@ -70,7 +70,8 @@ const fn is_bulk(message: &Message) -> bool {
 impl Transport for Wire {
     fn send(&mut self, to: NodeId, message: Message) -> Result<(), SendError> {
         let mut handed = self.handed();
-        let same = |(peer, queued): &&(u64, Message)| *peer == to.get() && is_bulk(queued) == is_bulk(&message);
+        let same =
+            |(peer, queued): &&(u64, Message)| *peer == to.get() && is_bulk(queued) == is_bulk(&message);
         if !handed.knows(to.get()) {
             return Err(SendError::UnknownPeer { to });
         }
@@ -169,7 +170,9 @@ impl Switchboard {
 
     /// Whether node `from` gets through to node `to`; introduces them to each other if so.
     fn meet(&mut self, from: u64, to: u64) -> bool {
-        let (Some(sender), Some(receiver)) = (self.wires.get(&from), self.wires.get(&to)) else { return false };
+        let (Some(sender), Some(receiver)) = (self.wires.get(&from), self.wires.get(&to)) else {
+            return false;
+        };
         if self.cut.contains(&(from, to)) {
             return false;
         }

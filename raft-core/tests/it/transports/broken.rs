@@ -10,8 +10,8 @@ use raft_core::types::ClusterId;
 use raft_core::{Configuration, Message, NodeId};
 
 use super::WireHarness;
-use crate::support::wire::Wire;
 use crate::support::id;
+use crate::support::wire::Wire;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bug {
@@ -119,11 +119,16 @@ impl BrokenHarness {
             (Bug::WrongSender, TransportEvent::Message { from, message }) => {
                 TransportEvent::Message { from: id(1 + from.get() % 3), message }
             }
-            (Bug::DropsBlocks, TransportEvent::Message { from, message: Message::AppendEntries(mut append) }) => {
+            (
+                Bug::DropsBlocks,
+                TransportEvent::Message { from, message: Message::AppendEntries(mut append) },
+            ) => {
                 append.blocks.pop();
                 TransportEvent::Message { from, message: Message::AppendEntries(append) }
             }
-            (Bug::EndsTwice, event @ TransportEvent::SnapshotSent { .. }) => return vec![event.clone(), event],
+            (Bug::EndsTwice, event @ TransportEvent::SnapshotSent { .. }) => {
+                return vec![event.clone(), event];
+            }
             (Bug::NeverFails, TransportEvent::SnapshotSent { complete: false, .. })
             | (Bug::Silent, TransportEvent::Unreachable { .. }) => return Vec::new(),
             (Bug::AlwaysComplete, TransportEvent::SnapshotReceived { from, offer, .. }) => {
@@ -138,7 +143,8 @@ impl TransportHarness for BrokenHarness {
     type Transport = BrokenTransport;
 
     fn start(&mut self, number: u64, cluster_id: Option<ClusterId>) {
-        let cluster_id = if self.bug == Bug::AnyCluster { cluster_id.and(Some(ClusterId(1))) } else { cluster_id };
+        let cluster_id =
+            if self.bug == Bug::AnyCluster { cluster_id.and(Some(ClusterId(1))) } else { cluster_id };
         self.inner.start(number, cluster_id);
         let wire = self.inner.transport(number).clone();
         self.transports.push((number, BrokenTransport { wire, bug: self.bug, full: false, busy: false }));
