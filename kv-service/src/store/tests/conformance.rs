@@ -11,10 +11,10 @@ fn command(number: u64) -> Vec<u8> {
     let tag = [None, Some(tag(3)), Some(tag(3)), Some(tag(99))][(number % 4) as usize];
     let command = match number {
         3 => return Entry::command(None, number, &Command::OpenSession).payload,
-        _ if number % 11 == 0 => {
+        _ if number.is_multiple_of(11) => {
             return Entry::command(tag, number, &put(&key, &value)).payload[..9].to_vec();
         }
-        _ if number % 3 == 0 => Command::Delete { key: &key, expect: Expect::Anything },
+        _ if number.is_multiple_of(3) => Command::Delete { key: &key, expect: Expect::Anything },
         _ => put(&key, &value),
     };
     Entry::command(tag, number * 1_000, &command).payload

@@ -60,14 +60,14 @@ impl<H: TransportHarness> Session<H> {
             return Err(self.failure(Sentence::EndsOnce, found));
         }
         let finished = look.is_some_and(|look| look.now().finished);
-        let lies = (received.contains(&true) && !finished) || (sent[0] && !finished);
+        let lies = (received.contains(&true) || sent[0]) && !finished;
         if lies {
             let found = format!("complete is {sent:?} and {received:?}, but the sink has not finished");
             return Err(self.failure(Sentence::TruthfulEnd, found));
         }
         let again = (self.told(1), self.told(2));
         let more = again.0.iter().filter_map(|event| sent_to_2(event, offer)).count()
-            + again.1.iter().filter_map(|event| received_any(event)).count();
+            + again.1.iter().filter_map(received_any).count();
         if more > 0 {
             return Err(self.failure(Sentence::EndsOnce, format!("{more} more ends are told later")));
         }

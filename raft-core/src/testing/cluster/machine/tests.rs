@@ -7,7 +7,7 @@ use crate::testing::state_machine_suite::check_state_machine;
 /// Commands of three clients, now and then sent twice.
 fn command(number: u64) -> Vec<u8> {
     let client = 1 + number % 3;
-    let seq = if number % 7 == 0 { number / 2 } else { number };
+    let seq = if number.is_multiple_of(7) { number / 2 } else { number };
     let command = Command {
         client: u16::try_from(client).expect("small"),
         seq: u32::try_from(seq).expect("small"),
