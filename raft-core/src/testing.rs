@@ -11,7 +11,9 @@ pub mod sim_fs;
 pub mod sim_log;
 pub mod sim_snapshots;
 pub mod snapshot_store_suite;
+pub mod state_machine_suite;
 pub mod suite;
+pub mod transport_suite;
 pub mod world;
 
 pub use sim_fs::SimFs;

@@ -1,4 +1,5 @@
 mod commands;
+mod conformance;
 mod model;
 mod random_logs;
 mod reading;

@@ -30,7 +30,8 @@ pub(super) struct Applier<M: StateMachine> {
     budget: usize,
     /// Asked for by hand, or by the policy at its next aligned index.
     wanted: bool,
-    creating: bool,
+    /// Last entry of the snapshot that is being written.
+    creating: Option<LogIndex>,
 }
 
 enum Job {
@@ -98,7 +99,7 @@ impl<M: StateMachine> Applier<M> {
             bytes_since_snapshot: 0,
             budget: 0,
             wanted: false,
-            creating: false,
+            creating: None,
         }
     }
 
@@ -165,7 +166,7 @@ impl<M: StateMachine> Applier<M> {
 
     /// Last index that may be applied before a snapshot that the policy wants.
     fn boundary(&self) -> LogIndex {
-        if self.bytes_since_snapshot < self.policy.every_bytes || self.creating {
+        if self.bytes_since_snapshot < self.policy.every_bytes || self.creating.is_some() {
             return LogIndex(u64::MAX);
         }
         let alignment = self.policy.alignment.max(1);
@@ -180,11 +181,16 @@ impl<M: StateMachine> Applier<M> {
 
     /// A received snapshot may be ahead of what is applied.
     const fn could_snapshot(&self) -> bool {
-        !self.creating && self.state.is_some() && self.applied.index.0 > self.covered.0
+        self.creating.is_none() && self.state.is_some() && self.applied.index.0 > self.covered.0
     }
 
+    /// Nothing, if nothing was applied since the newest snapshot, written or being written; else as soon as it can be.
     pub(super) const fn want_snapshot(&mut self) {
-        self.wanted |= self.could_snapshot();
+        let taken = match self.creating {
+            Some(last) => last,
+            None => self.covered,
+        };
+        self.wanted |= self.state.is_some() && self.applied.index.0 > taken.0;
     }
 
     /// Freezes the state, if a snapshot is due.
@@ -193,7 +199,7 @@ impl<M: StateMachine> Applier<M> {
             return None;
         }
         let view = self.state.as_ref()?.freeze();
-        self.creating = true;
+        self.creating = Some(self.applied.index);
         self.wanted = false;
         self.bytes_since_snapshot = 0;
         Some((self.applied, view))
@@ -201,7 +207,7 @@ impl<M: StateMachine> Applier<M> {
 
     /// The store is done with the last snapshot, successfully or not.
     pub(super) const fn snapshot_done(&mut self) {
-        self.creating = false;
+        self.creating = None;
     }
 
     pub(super) fn take_job(&mut self) -> Option<RestoreJob<M>> {

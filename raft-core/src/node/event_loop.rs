@@ -131,7 +131,8 @@ where
         }
         for _ in 0..MAX_BATCH {
             let Ok(event) = self.events.transport.try_recv() else { break };
-            self.driver.handle(now, Event::Transport(event));
+            // At its own time: a follower's read may go by the lease, and this process may just have been paused.
+            self.handle(Event::Transport(event));
         }
         // Rare, but they must not starve behind a busy disk and network.
         while let Ok(event) = self.events.snapshots.try_recv() {

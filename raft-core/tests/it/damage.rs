@@ -4,13 +4,13 @@ use raft_core::message::{AppendEntriesResponse, AppendOutcome};
 use raft_core::snapshot::SnapshotMeta;
 use raft_core::storage::{Recovered, VoteFloor};
 use raft_core::testing::sim_log::SimLog;
-use raft_core::{LogIndex, Message, Raft, RoleName, StartError, Term, Time};
+use raft_core::{LogIndex, Message, Options, Raft, RoleName, StartError, Term, Time};
 
 use std::sync::Arc;
 
 use crate::support::{
-    Disk, ELECTION_TIMEOUT, Network, Peer, append, entry, heartbeat, id, options, pre_vote, pre_vote_answer,
-    request_vote, timeout_now, vote, voters,
+    Disk, ELECTION_TIMEOUT, Network, Peer, append, append_blocks, configuration_block, entry, heartbeat, id,
+    options, pre_vote, pre_vote_answer, request_vote, timeout_now, vote, voters,
 };
 
 /// Node 1, whose entry at `index` has rotted; it was acknowledged and may be committed.
@@ -149,4 +149,105 @@ fn a_lone_node_with_a_hole_does_not_start() {
     let refused = Raft::new(id(1), options(), 1, Time::ZERO, recovered, SnapshotMeta::NONE);
     let Err(StartError::NobodyToMend { index }) = refused else { panic!("{refused:?}") };
     assert_eq!((index, Term(1)), (LogIndex(2), Term(1)));
+}
+
+/// A leader finds the hole when a slow follower needs the entry: it leads no longer than it must, and its successor mends
+/// both.
+#[test]
+fn a_hole_at_the_leader_is_mended_by_its_successor() {
+    let options = Options { cache_bytes: 1, ..options() };
+    let mut net = Network::with_options(&options, &[&[1][..]; 3]);
+    net.elect(1);
+    net.isolate(3);
+    for command in ["a", "b", "c"] {
+        net.node(1).proposes(command).unwrap();
+        net.deliver();
+    }
+    assert!(net.node(1).disk.log.damage(LogIndex(4)));
+    net.heal();
+    for _ in 0..5 {
+        if net.node(1).role() == RoleName::Leader {
+            net.heartbeats(1, 1);
+        }
+    }
+    assert_eq!(net.node(1).role(), RoleName::Follower);
+    let leader = net.node(1).leader().expect("a successor");
+    assert_eq!(leader, 2, "node 3 lacks entries");
+    net.heartbeats(2, 5);
+    let whole = net.node(2).disk_ids();
+    assert_eq!([1, 3].map(|number| net.node(number).disk_ids()), [whole.clone(), whole]);
+    net.restart(1);
+    net.time_passes(ELECTION_TIMEOUT);
+    net.node(1).times_out();
+    assert_eq!(net.node(1).role(), RoleName::PreCandidate, "it may lead again");
+}
+
+/// What the next leader removes need not be mended.
+#[test]
+fn a_hole_in_a_tail_that_is_replaced_is_gone() {
+    let mut node = damaged_at(&[1, 1, 1, 1], 4).following_2_in(2);
+    node.receives(2, append(2, entry(1, 2), &[2, 2, 2], 0));
+    assert_eq!(acknowledged(&node.sent_to(2)), Some((5, None)));
+    assert_eq!(node.log_on_disk(), [1, 1, 2, 2, 2]);
+}
+
+/// A crash before the fill is durable leaves the hole, and the floor of the vote, where they were.
+#[test]
+fn a_crash_while_a_hole_is_mended_leaves_it_open() {
+    let mut node = damaged_at(&[1, 1, 1, 1], 3).following_2_in(2);
+    node.disk_stalls();
+    node.receives(2, append(2, entry(1, 2), &[1, 1], 4));
+    node.restarts();
+    let mut node = node.following_2_in(2);
+    node.receives(2, append(2, entry(1, 4), &[], 4));
+    assert_eq!(acknowledged(&node.sent_to(2)), Some((2, Some(3))));
+    node.receives(2, append(2, entry(1, 2), &[1, 1], 4));
+    assert_eq!(acknowledged(&node.sent_to(2)), Some((4, None)));
+}
+
+/// The damaged entry is the one that sets the members. Until it is mended the node goes by the ones before; it counts nothing
+/// meanwhile. Then the mended ones are in force, as if they had always been.
+#[test]
+fn a_hole_that_hides_a_configuration_brings_it_into_force_when_it_is_mended() {
+    let grown = configuration_block(entry(1, 2), &voters(1..=5));
+    let log = vec![configuration_block(entry(1, 1), &voters(1..=3)), grown.clone()];
+    let mut node = Peer::start(1, options(), Disk::with_blocks(&voters(1..=3), log));
+    assert_eq!(node.voters(), [1, 2, 3, 4, 5]);
+    assert!(node.disk.log.damage(LogIndex(2)));
+    node.restarts();
+    node.time_passes(ELECTION_TIMEOUT);
+    assert_eq!(node.voters(), [1, 2, 3]);
+    node.times_out();
+    assert_eq!(
+        (node.role(), node.sent()),
+        (RoleName::Follower, vec![]),
+        "it does not campaign by old members"
+    );
+    let mut node = node.following_2_in(2);
+    node.receives(2, append_blocks(2, entry(1, 1), vec![grown], 2));
+    assert_eq!((node.voters(), node.commit()), (vec![1, 2, 3, 4, 5], 2));
+    node.time_passes(ELECTION_TIMEOUT);
+    node.times_out();
+    assert_eq!(node.sent_to(5), [pre_vote(3, entry(1, 2))]);
+}
+
+/// Two of three are damaged in different places: nobody who could lead has to be whole from the start, only to become so.
+#[test]
+fn holes_on_two_nodes_are_mended_by_the_third() {
+    let mut net = Network::of(3);
+    net.elect(1);
+    net.node(1).proposes_all(&["a", "b", "c", "d"]).unwrap();
+    net.heartbeats(1, 2);
+    for (number, index) in [(1, 3), (2, 5)] {
+        assert!(net.node(number).disk.log.damage(LogIndex(index)));
+        net.restart(number);
+    }
+    net.restart(3);
+    assert_eq!(net.run_until_a_leader_emerges(), 3, "the others stay in the background");
+    net.heartbeats(3, 6);
+    let whole = net.node(3).disk.log.clone();
+    for number in [1, 2] {
+        assert_eq!(net.node(number).disk.log.blocks().count(), whole.blocks().count());
+        assert_eq!(net.node(number).applied().len(), 7, "node {number}");
+    }
 }

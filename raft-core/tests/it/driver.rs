@@ -13,7 +13,7 @@ use raft_core::transport::TransportEvent;
 use raft_core::{Block, LogIndex, Message, Options, OptionsError, RoleName};
 
 use crate::support::cluster::{Cluster, Machine, Settings};
-use crate::support::ledger::POISON;
+use crate::support::ledger::{MUTE, POISON};
 use crate::support::{Disk, append, entry, heartbeat, id, options, voters};
 
 // Proposals.
@@ -395,6 +395,19 @@ fn hears(node: &mut Machine, from: u64, message: Message) {
     node.takes(Event::Transport(TransportEvent::Message { from: id(from), message }));
 }
 
+/// C24 (openraft#1816): a state machine that swallows a reply would give everybody after it somebody else's. The node stops
+/// instead, and whoever waits is answered by the shell.
+#[test]
+fn a_missing_reply_stops_everything() {
+    let mut cluster = Cluster::alone(Settings::default());
+    let [mute, after] = [MUTE, "after"].map(|command| cluster.node(1).proposes(command));
+    cluster.deliver();
+    let node = cluster.node(1);
+    let miscounted = matches!(node.driver.halt(), Some(Halt::RepliesMiscounted { found, expected, .. }) if found < expected);
+    assert!(miscounted, "{:?}", node.driver.halt());
+    assert_eq!((node.outcome(mute), node.outcome(after)), (None, None));
+}
+
 /// An entry that cannot be applied stops the node: nothing is applied, acknowledged, promised or sent any more.
 #[test]
 fn an_entry_that_cannot_be_applied_stops_everything() {
@@ -430,7 +443,7 @@ fn an_entry_that_cannot_be_applied_stops_everything() {
 }
 
 /// A log that fails is not written to any more, and what it had confirmed before is the last that was
-/// acknowledged.
+/// acknowledged. A10 (convex#168).
 #[test]
 fn a_failed_log_stops_everything() {
     let mut cluster = Cluster::of(3);

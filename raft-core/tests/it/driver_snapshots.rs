@@ -43,7 +43,7 @@ fn snapshots_are_taken_at_aligned_indexes_and_are_the_same_everywhere() {
     assert_eq!(cluster.node(1).log.with_durable(LogImage::base), base);
 }
 
-/// One at a time: while one is being written, applying goes on, and the next is taken when that is done.
+/// One at a time: while one is being written, applying goes on, and the next is taken when that is done. F9 (databend#10873).
 #[test]
 fn applying_goes_on_while_a_snapshot_is_written() {
     let mut cluster = Cluster::alone(snapshots_every(100, 4));
@@ -86,6 +86,28 @@ fn a_snapshot_can_be_triggered() {
     );
 }
 
+/// F6 (openraft#1829): asked for while another one is written, it is taken after that one, if it would bring anything.
+#[test]
+fn a_snapshot_that_is_triggered_while_another_is_written_is_not_forgotten() {
+    let mut cluster = Cluster::alone(Settings::default());
+    cluster.node(1).proposes("x");
+    cluster.deliver();
+    cluster.node(1).snapshots_stall = true;
+    cluster.node(1).driver.trigger_snapshot();
+    cluster.deliver();
+    cluster.node(1).driver.trigger_snapshot();
+    cluster.node(1).proposes("y");
+    cluster.deliver();
+    cluster.node(1).driver.trigger_snapshot();
+    cluster.node(1).snapshots_stall = false;
+    cluster.deliver();
+    assert_eq!(cluster.node(1).driver.raft().snapshot().last, entry(2, 4));
+    assert_eq!(cluster.node(1).snapshots.pending(), 0);
+    cluster.node(1).proposes("z");
+    cluster.deliver();
+    assert_eq!(cluster.node(1).driver.raft().snapshot().last, entry(2, 4), "and no other one later");
+}
+
 /// A snapshot that cannot be written is reported, and tried again after as much has been applied once more.
 #[test]
 fn a_snapshot_that_fails_is_reported_and_tried_again() {
@@ -109,7 +131,7 @@ fn a_snapshot_that_fails_is_reported_and_tried_again() {
     assert!(cluster.node(1).driver.raft().snapshot().last.index > LogIndex(8));
 }
 
-/// A restart loads the newest snapshot and applies what follows it.
+/// A restart loads the newest snapshot and applies what follows it. F7 (dragonboat#369).
 #[test]
 fn a_restart_loads_the_snapshot_and_applies_the_rest() {
     let mut cluster = Cluster::alone(Settings::default());

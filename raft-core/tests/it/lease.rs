@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use raft_core::configuration::{MemberChange, MemberRole};
 use raft_core::message::{HeartbeatResponse, ReadIndex, ReadIndexResponse};
 use raft_core::{Lease, LogIndex, Message, Options, ReadError, ReadProof, RoleName, Term};
 
 use crate::support::{
     ELECTION_TIMEOUT, HEARTBEAT, Network, Peer, append, entry, heartbeat, heartbeat_answer, id, matched,
-    options, timeout_now,
+    member, options, timeout_now,
 };
 
 /// A tenth of drift between any two clocks.
@@ -210,4 +211,100 @@ fn followers_serve_reads_whoever_leads() {
         net.deliver();
         assert!(!net.node(previous).sent_to(leader).contains(&timeout_now(9)));
     }
+}
+
+// Leases while other things happen.
+
+/// Node `from` answers a message that was sent at `sent_at`.
+fn answers(node: &mut Peer, from: u64, sent_at: raft_core::Time) {
+    let response = HeartbeatResponse { term: Term(2), read_seq: 0, sent_at };
+    node.receives(from, Message::HeartbeatResponse(response));
+}
+
+/// D11: in the middle of a change a lease needs both majorities, and ends with the one that ends first.
+#[test]
+fn a_lease_in_a_joint_configuration_is_the_shorter_of_two() {
+    let mut node = leader_with_lease();
+    let wishes = [(4, true), (5, true), (2, false), (3, false)].map(|(number, joins)| match joins {
+        true => MemberChange::Put(member(number, MemberRole::Voter)),
+        false => MemberChange::Remove(id(number)),
+    });
+    node.changes_members(&wishes).unwrap();
+    let began = node.now;
+    answers(&mut node, 2, began);
+    let old_alone = node.is_asked_to_read_by(ReadProof::Lease);
+    assert_eq!(node.outcome(old_alone), None);
+    node.time_passes(HEARTBEAT);
+    let later = node.now;
+    answers(&mut node, 4, later);
+    let both = node.is_asked_to_read_by(ReadProof::Lease);
+    assert_eq!(node.outcome(both), Some(Ok(LogIndex(2))));
+    let lease = ELECTION_TIMEOUT * (1000 - DRIFT) / 1000;
+    node.time_passes(lease - HEARTBEAT);
+    assert_eq!(node.now, began + lease);
+    let ended = node.is_asked_to_read_by(ReadProof::Lease);
+    assert_eq!(node.outcome(ended), None, "the old majority's has ended, the new one's has not");
+}
+
+/// A majority that is left behind by a change prolongs nothing.
+#[test]
+fn a_lease_does_not_rest_on_voters_who_have_left() {
+    let mut node = leader_with_lease();
+    node.changes_members(&[MemberChange::Remove(id(2))]).unwrap();
+    let now = node.now;
+    answers(&mut node, 2, now);
+    let read = node.is_asked_to_read_by(ReadProof::Lease);
+    assert_eq!(node.outcome(read), None, "node 2 promised in vain");
+    answers(&mut node, 3, now);
+    let read = node.is_asked_to_read_by(ReadProof::Lease);
+    assert!(matches!(node.outcome(read), Some(Ok(_))));
+}
+
+/// D7, B19: a voter whose promise a lease rests on restarts, and keeps it; so nobody else is elected before the lease ends.
+#[test]
+fn a_lease_holds_over_the_restart_of_a_voter() {
+    let lease = Some(Lease { max_drift_permille: DRIFT });
+    let mut net = Network::with_options(&Options { lease, ..options() }, &[&[1][..]; 3]);
+    net.elect(1);
+    net.heartbeats(1, 1);
+    net.isolate(1);
+    net.restart(2);
+    net.node(3).times_out();
+    net.deliver();
+    assert_eq!(net.node(3).role(), RoleName::PreCandidate, "node 2 keeps its promise");
+    let read = net.node(1).is_asked_to_read_by(ReadProof::Lease);
+    assert!(matches!(net.node(1).outcome(read), Some(Ok(_))));
+    net.time_passes(ELECTION_TIMEOUT);
+    let late = net.node(1).is_asked_to_read_by(ReadProof::Lease);
+    assert_eq!(net.node(1).outcome(late), None);
+    net.elect(3);
+}
+
+/// A forwarded read may go by the leader's lease: one round trip, and nobody else is asked.
+#[test]
+fn a_follower_may_read_by_its_leaders_lease() {
+    let mut node = leader_with_lease();
+    hears_from_2(&mut node);
+    let ask = ReadIndex { term: Term(2), request: 7, proof: ReadProof::Lease };
+    node.receives(3, Message::ReadIndex(ask));
+    assert_eq!(node.sent(), [(3, answer(2, &ask, Some(2)))]);
+    node.time_passes(ELECTION_TIMEOUT);
+    node.receives(3, Message::ReadIndex(ReadIndex { request: 8, ..ask }));
+    assert!(!node.sent().iter().any(|(_, message)| matches!(message, Message::ReadIndexResponse(_))));
+}
+
+/// D5 (etcd/raft#166): what counts is when the answered message left, however late the answer is.
+#[test]
+fn a_late_answer_brings_a_short_lease() {
+    let mut node = leader_with_lease();
+    node.heartbeats();
+    let sent_at = node.now;
+    let lease = ELECTION_TIMEOUT * (1000 - DRIFT) / 1000;
+    node.time_passes(lease - Duration::from_nanos(1));
+    answers(&mut node, 2, sent_at);
+    let read = node.is_asked_to_read_by(ReadProof::Lease);
+    assert_eq!(node.outcome(read), Some(Ok(LogIndex(2))));
+    node.time_passes(Duration::from_nanos(1));
+    let read = node.is_asked_to_read_by(ReadProof::Lease);
+    assert_eq!(node.outcome(read), None);
 }

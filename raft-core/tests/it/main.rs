@@ -14,6 +14,12 @@ mod driver_snapshots;
 mod durability;
 #[cfg(test)]
 #[cfg(feature = "testing")]
+mod known_bugs;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod labs;
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod lease;
 #[cfg(test)]
 #[cfg(feature = "testing")]
@@ -24,6 +30,9 @@ mod lost_quorum;
 #[cfg(test)]
 #[cfg(feature = "testing")]
 mod membership;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod membership_faults;
 #[cfg(test)]
 #[cfg(all(feature = "testing", feature = "node"))]
 mod node;
@@ -56,6 +65,9 @@ mod paper_7;
 mod paper_8;
 #[cfg(test)]
 #[cfg(feature = "testing")]
+mod quorums;
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod recovery;
 #[cfg(test)]
 #[cfg(feature = "testing")]
@@ -68,7 +80,13 @@ mod simulation;
 mod snapshot_stores;
 #[cfg(test)]
 #[cfg(feature = "testing")]
+mod state_machines;
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod support;
 #[cfg(test)]
 #[cfg(feature = "testing")]
 mod transfer;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod transports;

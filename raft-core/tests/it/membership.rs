@@ -66,7 +66,7 @@ fn several_members_change_through_a_joint_configuration() {
     }
 }
 
-/// Ongaro 2015 (the error of the single-server changes), C3: not before an entry of the leader's own term is committed, nor
+/// E1 (Ongaro 2015, the error of the single-server changes): not before an entry of the leader's own term is committed, nor
 /// while another change is under way.
 #[test]
 fn a_change_waits_for_the_term_and_for_the_change_before_it() {
@@ -80,7 +80,7 @@ fn a_change_waits_for_the_term_and_for_the_change_before_it() {
     assert_eq!(node.changes_members(&[put(4, Voter)]), refused(ChangeError::TooEarly));
 }
 
-/// Wishes that make no sense are refused by name, and nothing is appended.
+/// Wishes that make no sense are refused by name, and nothing is appended. E7 (etcd/raft#354).
 #[test]
 fn impossible_changes_are_refused() {
     let mut net = cluster(3, 3);
@@ -126,7 +126,7 @@ fn a_promotable_learner_becomes_a_voter_when_it_has_caught_up() {
 }
 
 /// `[Raft §6]`: "the cluster leader may not be part of the new configuration": it manages the change, not counting itself,
-/// then hands over and steps down.
+/// then hands over and steps down. E6, E16.
 #[test]
 fn a_leader_that_is_removed_hands_over_and_steps_down() {
     let mut net = cluster(3, 3);

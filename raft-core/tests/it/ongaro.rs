@@ -487,7 +487,7 @@ fn too_many_waiting_reads_are_turned_away() {
 // Campaigns that a leader asks for, §3.10.
 
 /// `[Ongaro §3.10]`: the target of a transfer "starts a new election (incrementing its term and becoming a
-/// candidate)" at once, and its request says that voters need not hold it off for their leader's sake.
+/// candidate)" at once, and its request says that voters need not hold it off for their leader's sake. B17.
 #[test]
 fn a_node_campaigns_at_once_when_its_leader_asks_it_to() {
     let mut net = Network::of(3);
@@ -502,7 +502,7 @@ fn a_node_campaigns_at_once_when_its_leader_asks_it_to() {
     );
 }
 
-/// The exemption lies in the request. The election restriction is not lifted with it.
+/// The exemption lies in the request. The election restriction is not lifted with it. B18 (openraft 1e00adfe).
 #[test]
 fn a_forced_campaign_is_held_off_by_a_newer_log_alone() {
     let mut node = Peer::with_log(&[1, 1]).following_2_in(2);

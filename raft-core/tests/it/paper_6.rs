@@ -11,7 +11,7 @@ use crate::support::{
 
 /// `[Raft §6]`: "Once a given server adds the new configuration entry to its log, it uses that configuration for
 /// all future decisions (a server always uses the latest configuration in its log, regardless of whether the entry
-/// is committed)."
+/// is committed)." E2 (etcd#7280).
 #[test]
 fn a_configuration_is_in_force_from_the_moment_it_is_appended() {
     let mut node = Peer::with_log(&[1]).following_2_in(2);
@@ -24,7 +24,7 @@ fn a_configuration_is_in_force_from_the_moment_it_is_appended() {
     assert_eq!(asked, [2, 3, 4, 5]);
 }
 
-/// As above: the *latest* one, in the middle of a message as well as at its end.
+/// As above: the *latest* one, in the middle of a message as well as at its end. E8.
 #[test]
 fn the_newest_configuration_of_a_message_is_in_force() {
     let mut node = Peer::with_log(&[1]);
@@ -38,7 +38,7 @@ fn the_newest_configuration_of_a_message_is_in_force() {
     assert_eq!(node.voters(), [1, 2]);
 }
 
-/// Ongaro §4.1: "a server must be prepared to fall back to the previous configuration in its log".
+/// Ongaro §4.1: "a server must be prepared to fall back to the previous configuration in its log". E9 (openraft#1808).
 #[test]
 fn a_truncated_configuration_gives_way_to_the_one_before() {
     let mut node = Peer::with_log(&[1]);
@@ -86,7 +86,7 @@ fn a_snapshot_brings_its_configuration() {
     assert_eq!(node.voters(), [1, 4, 5, 6], "also when the log says nothing any more");
 }
 
-/// The other way round: a snapshot stands for the configuration at its end, not for a newer one.
+/// The other way round: a snapshot stands for the configuration at its end, not for a newer one. E10 (matrixone#23281).
 #[test]
 fn a_snapshot_holds_the_configuration_at_its_last_entry() {
     let mut node = Peer::with_log(&[1]);
@@ -104,7 +104,7 @@ fn a_snapshot_holds_the_configuration_at_its_last_entry() {
 }
 
 /// `[Raft §6]`, joint consensus: "Agreement (for elections and entry commitment) requires separate majorities from
-/// both the old and new configurations."
+/// both the old and new configurations." C7.
 #[test]
 fn a_joint_configuration_needs_two_majorities_for_elections_and_commits() {
     // Old: 1, 2, 3. New: 1, 4, 5.

@@ -402,7 +402,7 @@ fn the_log_is_reset_only_after_the_snapshot_is_published() {
 }
 
 /// F1 (openraft#559): a crash between publishing and resetting finds the snapshot and a log that does not reach
-/// it, or contradicts it, and starts from the snapshot, without a hole.
+/// it, or contradicts it, and starts from the snapshot, without a hole. A12 (etcd#10219).
 #[test]
 fn a_crash_between_publishing_and_resetting_loses_nothing() {
     for log in [&[1][..], &[1, 2, 2, 2, 2, 2, 2, 2]] {

@@ -9,6 +9,7 @@ mod disk;
 pub(crate) mod ledger;
 mod network;
 mod peer;
+pub(crate) mod wire;
 
 pub(crate) use disk::Disk;
 pub(crate) use network::Network;

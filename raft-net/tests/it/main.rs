@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
 
 mod bad_input;
+mod conformance;
 mod greetings;
 mod lanes;
 mod members;

@@ -4,6 +4,9 @@
 //! already is answered with the remembered reply; an older one is refused. The sessions are part of every snapshot, so
 //! whatever loses or repeats an entry on the way shows.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 

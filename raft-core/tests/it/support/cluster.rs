@@ -5,73 +5,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use raft_core::driver::{Applied, Driver, Event, Outcome, Parts, RestoreJob, SnapshotPolicy};
-use raft_core::snapshot::{ChunkSink, ChunkSource, SnapshotOffer};
 use raft_core::testing::sim_log::{LogImage, SimLog, Survivors};
 use raft_core::testing::sim_snapshots::{SimSnapshots, SnapshotImage};
-use raft_core::transport::{SendError, TransferId, Transport, TransportEvent};
+use raft_core::transport::TransportEvent;
 use raft_core::types::ClusterId;
 use raft_core::{
-    Configuration, LogIndex, Message, NodeId, Options, ProposeError, ReadError, ReadProof, RoleName,
-    StartError, Ticket, Time,
+    Configuration, LogIndex, Message, Options, ProposeError, ReadError, ReadProof, RoleName, StartError,
+    Ticket, Time,
 };
 
 use super::ledger::Ledger;
+use super::wire::{Switchboard, Wire};
 use super::{Disk, ELECTION_TIMEOUT, HEARTBEAT, id, options, voters};
-
-/// What a driver handed to its transport.
-#[derive(Default)]
-struct Handed {
-    messages: Vec<(u64, Message)>,
-    snapshots: Vec<(u64, SnapshotOffer, Box<dyn ChunkSource>)>,
-    accepted: Vec<(TransferId, Box<dyn ChunkSink>)>,
-    refused: Vec<TransferId>,
-    cluster: Option<ClusterId>,
-    configuration: Option<Arc<Configuration>>,
-    /// Peers to which nothing can be queued.
-    unavailable: BTreeSet<u64>,
-}
-
-/// A transport that keeps everything until the cluster carries it.
-#[derive(Clone, Default)]
-pub(crate) struct Wire(Arc<Mutex<Handed>>);
-
-impl Wire {
-    fn with<T>(&self, look: impl FnOnce(&mut Handed) -> T) -> T {
-        look(&mut self.0.lock().unwrap())
-    }
-}
-
-impl Transport for Wire {
-    fn send(&mut self, to: NodeId, message: Message) -> Result<(), SendError> {
-        self.with(|handed| {
-            if handed.unavailable.contains(&to.get()) {
-                return Err(SendError::Unavailable { to });
-            }
-            handed.messages.push((to.get(), message));
-            Ok(())
-        })
-    }
-
-    fn set_configuration(&mut self, configuration: &Arc<Configuration>) {
-        self.with(|handed| handed.configuration = Some(Arc::clone(configuration)));
-    }
-
-    fn set_cluster(&mut self, cluster_id: ClusterId) {
-        self.with(|handed| handed.cluster = Some(cluster_id));
-    }
-
-    fn send_snapshot(&mut self, to: NodeId, offer: SnapshotOffer, source: Box<dyn ChunkSource>) {
-        self.with(|handed| handed.snapshots.push((to.get(), offer, source)));
-    }
-
-    fn accept_snapshot(&mut self, transfer: TransferId, sink: Box<dyn ChunkSink>) {
-        self.with(|handed| handed.accepted.push((transfer, sink)));
-    }
-
-    fn refuse_snapshot(&mut self, transfer: TransferId) {
-        self.with(|handed| handed.refused.push(transfer));
-    }
-}
 
 type Events = Arc<Mutex<VecDeque<Event<Ledger>>>>;
 
@@ -247,17 +192,17 @@ impl Machine {
 
     /// Nothing can be queued for these peers.
     pub(crate) fn cannot_queue_for(&self, peers: impl IntoIterator<Item = u64>) {
-        self.wire.with(|handed| handed.unavailable = peers.into_iter().collect());
+        self.wire.cannot_queue_for(peers);
     }
 
     /// Messages that it has handed over since last asked.
     pub(crate) fn sent(&self) -> Vec<(u64, Message)> {
-        self.wire.with(|handed| std::mem::take(&mut handed.messages))
+        self.wire.take_messages()
     }
 
     /// Cluster and configuration that the transport was told.
     pub(crate) fn told(&self) -> (Option<ClusterId>, Option<Arc<Configuration>>) {
-        self.wire.with(|handed| (handed.cluster, handed.configuration.clone()))
+        self.wire.told()
     }
 
     /// How a proposal ended, if it did.
@@ -307,9 +252,8 @@ impl Default for Settings {
 pub(crate) struct Cluster {
     machines: Vec<Machine>,
     settings: Settings,
-    cut: BTreeSet<u64>,
-    transfers: BTreeMap<TransferId, (u64, u64, SnapshotOffer, Box<dyn ChunkSource>)>,
-    last_transfer: u64,
+    switchboard: Switchboard,
+    isolated: BTreeSet<u64>,
 }
 
 impl Cluster {
@@ -331,9 +275,10 @@ impl Cluster {
             let disk = Disk::with_log(&configuration, &[1]);
             Machine::start(number, &settings, disk.log, SnapshotImage::default())
         };
-        let machines = (1..=count).map(start).collect();
-        let (cut, transfers) = (BTreeSet::new(), BTreeMap::new());
-        let mut cluster = Self { machines, settings, cut, transfers, last_transfer: 0 };
+        let machines: Vec<Machine> = (1..=count).map(start).collect();
+        let mut switchboard = Switchboard::default();
+        (1..).zip(&machines).for_each(|(number, machine)| switchboard.join(number, &machine.wire));
+        let mut cluster = Self { machines, settings, switchboard, isolated: BTreeSet::new() };
         cluster.time_passes(ELECTION_TIMEOUT);
         cluster
     }
@@ -350,12 +295,20 @@ impl Cluster {
 
     /// From now on, node `number` neither hears nor is heard.
     pub(crate) fn isolate(&mut self, number: u64) {
-        self.cut.insert(number);
+        self.isolated.insert(number);
+        self.set_links(number, false);
+    }
+
+    fn set_links(&mut self, number: u64, whole: bool) {
+        for other in 1..=self.machines.len() as u64 {
+            self.switchboard.set_link(number, other, whole);
+        }
     }
 
     /// Everybody hears everybody again, and knows that messages may have been lost.
     pub(crate) fn heal(&mut self) {
-        for peer in std::mem::take(&mut self.cut) {
+        for peer in std::mem::take(&mut self.isolated) {
+            self.set_links(peer, true);
             for machine in &mut self.machines {
                 let unreachable = TransportEvent::Unreachable { peer: id(peer) };
                 machine.driver.handle(machine.now, Event::Transport(unreachable));
@@ -375,55 +328,12 @@ impl Cluster {
     }
 
     fn carry(&mut self) -> bool {
-        let mut carried = false;
-        for from in 1..=self.machines.len() as u64 {
-            let handed = self.node(from).wire.with(|handed| {
-                let (cluster, configuration) = (handed.cluster, handed.configuration.clone());
-                let unavailable = handed.unavailable.clone();
-                std::mem::replace(handed, Handed { cluster, configuration, unavailable, ..Handed::default() })
-            });
-            for (to, message) in handed.messages {
-                carried = true;
-                if !self.cut.contains(&from) && !self.cut.contains(&to) {
-                    let message = TransportEvent::Message { from: id(from), message };
-                    self.node(to).takes(Event::Transport(message));
-                }
-            }
-            for (to, offer, source) in handed.snapshots {
-                carried = true;
-                self.last_transfer += 1;
-                let transfer = TransferId(self.last_transfer);
-                let event =
-                    TransportEvent::SnapshotOffered { from: id(from), transfer, offer: offer.clone() };
-                self.transfers.insert(transfer, (from, to, offer, source));
-                self.node(to).takes(Event::Transport(event));
-            }
-            for (transfer, sink) in handed.accepted {
-                carried = true;
-                self.move_snapshot(transfer, sink);
-            }
-            for transfer in handed.refused {
-                carried = true;
-                let (from, to, offer, _) = self.transfers.remove(&transfer).expect("it was offered");
-                let event = TransportEvent::SnapshotSent { to: id(to), info: offer.info, complete: false };
-                self.node(from).takes(Event::Transport(event));
-            }
+        let events = self.switchboard.carry();
+        let carried = !events.is_empty();
+        for (to, event) in events {
+            self.node(to).takes(Event::Transport(event));
         }
         carried
-    }
-
-    fn move_snapshot(&mut self, transfer: TransferId, mut sink: Box<dyn ChunkSink>) {
-        let (from, to, offer, mut source) = self.transfers.remove(&transfer).expect("it was offered");
-        sink.have().unwrap();
-        for number in 0..offer.info.chunk_count() {
-            sink.write_chunk(number, &source.read_chunk(number).unwrap()).unwrap();
-        }
-        sink.finish().unwrap();
-        let info = offer.info.clone();
-        let received = TransportEvent::SnapshotReceived { from: id(from), offer, complete: true };
-        self.node(to).takes(Event::Transport(received));
-        let sent = TransportEvent::SnapshotSent { to: id(to), info, complete: true };
-        self.node(from).takes(Event::Transport(sent));
     }
 
     /// The others' promises lapse, node `number` times out, campaigns and wins.
@@ -451,5 +361,7 @@ impl Cluster {
         let settings = self.settings.clone();
         *self.node(number) = Machine::start(number, &settings, log, snapshots);
         self.node(number).now = now;
+        let wire = self.node(number).wire.clone();
+        self.switchboard.join(number, &wire);
     }
 }

@@ -9,6 +9,9 @@ use raft_core::{Block, EntryKind};
 /// A command that no ledger can apply.
 pub(crate) const POISON: &str = "poison";
 
+/// A command to which a ledger, against its contract, has no reply.
+pub(crate) const MUTE: &str = "mute";
+
 /// See the module. Its reply to an entry is the number of commands so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ledger {
@@ -22,6 +25,9 @@ impl StateMachine for Ledger {
         for entry in batch.iter().flat_map(Block::entries) {
             if entry.payload == POISON.as_bytes() {
                 return Err("poisoned".into());
+            }
+            if entry.payload == MUTE.as_bytes() {
+                continue;
             }
             if entry.kind == EntryKind::Normal {
                 self.commands.push(String::from_utf8(entry.payload.to_vec())?);

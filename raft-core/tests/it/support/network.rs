@@ -198,16 +198,7 @@ impl Network {
     /// Every timer fires in its time, and everything is delivered, until node by node somebody leads; who it is.
     pub(crate) fn run_until_a_leader_emerges(&mut self) -> u64 {
         for _ in 0..100 {
-            let up: Vec<u64> = self.numbers().filter(|number| !self.is_down(*number)).collect();
-            let deadlines = up.iter().map(|&number| self.peers[number as usize - 1].raft.next_deadline());
-            let soonest = deadlines.min().expect("a node");
-            for number in up {
-                let peer = self.node(number);
-                peer.now = peer.now.max(soonest);
-                if peer.raft.next_deadline() <= peer.now {
-                    peer.timer_looks();
-                }
-            }
+            self.next_timer_fires();
             self.deliver();
             let leader = self.numbers().find(|&number| self.node(number).role() == RoleName::Leader);
             if let Some(leader) = leader {
@@ -215,6 +206,21 @@ impl Network {
             }
         }
         panic!("nobody leads after 100 timeouts");
+    }
+
+    /// The clocks of all nodes run on to the next deadline, and every timer that is due fires.
+    pub(crate) fn next_timer_fires(&mut self) {
+        let up: Vec<u64> = self.numbers().filter(|number| !self.is_down(*number)).collect();
+        let Some(soonest) = up.iter().map(|&number| self.node(number).raft.next_deadline()).min() else {
+            return;
+        };
+        for number in up {
+            let peer = self.node(number);
+            peer.now = peer.now.max(soonest);
+            if peer.raft.next_deadline() <= peer.now {
+                peer.timer_looks();
+            }
+        }
     }
 
     /// Node `from` sends its newest snapshot to node `to`, which installs it.

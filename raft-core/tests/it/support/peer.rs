@@ -497,6 +497,11 @@ impl Peer {
         std::mem::take(&mut self.outbox)
     }
 
+    /// Whether something that it said waits to be taken.
+    pub(crate) fn has_sent(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
     /// Messages that were looked at and not taken.
     pub(crate) fn puts_back(&mut self, messages: Vec<(u64, Message)>) {
         self.outbox.splice(0..0, messages);
