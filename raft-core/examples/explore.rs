@@ -20,6 +20,7 @@ const USAGE: &str = "usage: explore [--nodes N] [--terms N] [--entries N] [--mes
   --no-heartbeats  leaders send entries only
   --questions      pre-votes travel like other messages
   --no-symmetry    states that differ only in who is who are all looked at
+  --logs A,B,C     where to begin: each voter's log, as the terms of its entries (1,1,1); as in 1.2,1,1.3
   --states N       stop after so many
   --quiet          one line at the end
   --mutant NAME    plant a seeded bug, or one after the other (feature `mutants`)";
@@ -38,8 +39,8 @@ fn main() -> ExitCode {
     // A panic is a finding like any other; it is reported with the way to it.
     std::panic::set_hook(Box::new(|_| {}));
     let passed = match &args.mutant {
-        None => run(args.bounds, args.quiet),
-        Some(name) => mutants::run(args.bounds, name),
+        None => run(&args.bounds, args.quiet),
+        Some(name) => mutants::run(&args.bounds, args.quiet, name),
     };
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -57,6 +58,11 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Args> {
             "--changes" => &mut bounds.changes,
             "--reads" => &mut bounds.reads,
             "--repeats" => &mut bounds.repeats,
+            "--logs" => {
+                let log = |log: &str| log.split('.').map(|term| term.parse().ok()).collect::<Option<_>>();
+                bounds.logs = words.next()?.split(',').map(log).collect::<Option<_>>()?;
+                continue;
+            }
             "--states" => {
                 bounds.states = words.next()?.parse().ok()?;
                 continue;
@@ -80,11 +86,12 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Args> {
         *number = words.next()?.parse().ok()?;
     }
     let nodes = bounds.nodes + u8::from(bounds.changes > 0);
-    ((1..=5).contains(&nodes) && (1..=6).contains(&bounds.messages)).then_some(args)
+    let logs = bounds.logs.is_empty() || bounds.logs.len() == usize::from(bounds.nodes);
+    (logs && (1..=5).contains(&nodes) && (1..=6).contains(&bounds.messages)).then_some(args)
 }
 
 /// Explores and says how far it came; with the seconds.
-fn timed(bounds: Bounds, quiet: bool) -> (Result<Report, Box<Counterexample>>, Report, f64) {
+fn timed(bounds: &Bounds, quiet: bool) -> (Result<Report, Box<Counterexample>>, Report, f64) {
     let began = Instant::now();
     let mut last = Report::default();
     let result = explore(bounds, |report| {
@@ -97,7 +104,7 @@ fn timed(bounds: Bounds, quiet: bool) -> (Result<Report, Box<Counterexample>>, R
     (result, last, began.elapsed().as_secs_f64())
 }
 
-fn run(bounds: Bounds, quiet: bool) -> bool {
+fn run(bounds: &Bounds, quiet: bool) -> bool {
     let (result, last, seconds) = timed(bounds, quiet);
     let complete = result.as_ref().is_ok_and(|report| report.is_complete);
     let how = if complete { "all" } else { "not all" };
@@ -121,7 +128,7 @@ mod mutants {
     use super::{Bounds, timed};
 
     /// Whether what was planted was found.
-    pub(super) fn run(bounds: Bounds, name: &str) -> bool {
+    pub(super) fn run(bounds: &Bounds, quiet: bool, name: &str) -> bool {
         if name == "all" {
             return Mutant::ALL.iter().filter(|mutant| line(bounds, **mutant)).count() > 0;
         }
@@ -129,7 +136,7 @@ mod mutants {
             Ok(mutant) => {
                 println!("{mutant}: {}", mutant.breaks());
                 plant(Some(mutant));
-                !super::run(bounds, false)
+                !super::run(bounds, quiet)
             }
             Err(error) => {
                 eprintln!("{error}");
@@ -138,7 +145,7 @@ mod mutants {
         }
     }
 
-    fn line(bounds: Bounds, mutant: Mutant) -> bool {
+    fn line(bounds: &Bounds, mutant: Mutant) -> bool {
         plant(Some(mutant));
         let (result, last, seconds) = timed(bounds, true);
         plant(None);
@@ -146,7 +153,7 @@ mod mutants {
             Ok(_) => "not found".to_owned(),
             Err(found) => format!("{} steps: {}", found.steps.len(), found.violation),
         };
-        println!("{mutant:<32}{:>10} states{seconds:>8.1} s  {found}", last.states);
+        println!("{:<32}{:>10} states{seconds:>8.1} s  {found}", mutant.to_string(), last.states);
         result.is_err()
     }
 }
@@ -155,7 +162,7 @@ mod mutants {
 mod mutants {
     use super::Bounds;
 
-    pub(super) fn run(_bounds: Bounds, _name: &str) -> bool {
+    pub(super) fn run(_bounds: &Bounds, _quiet: bool, _name: &str) -> bool {
         eprintln!("mutants need the feature of that name: --features testing,mutants");
         false
     }

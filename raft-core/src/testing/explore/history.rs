@@ -17,6 +17,8 @@ pub(super) struct View {
     pub(super) is_up: bool,
     pub(super) term: Term,
     pub(super) leads: bool,
+    /// It waits for answers to a pre-vote.
+    pub(super) asks: bool,
     /// It knows whom to ask for reads.
     pub(super) can_read: bool,
     /// The log in memory.
@@ -36,6 +38,7 @@ impl View {
             is_up: raft.is_some(),
             term: raft.map_or(Term(0), |raft| raft.hard_state().current_term),
             leads: raft.is_some_and(|raft| raft.role() == RoleName::Leader),
+            asks: raft.is_some_and(|raft| raft.role() == RoleName::PreCandidate),
             can_read: raft.is_some_and(|raft| raft.leader_id().is_some()),
             log: node.log(),
             disk: node.disk.tags(),
