@@ -1,5 +1,8 @@
 //! The cluster: which actions a state allows, and which state each of them leads to.
 
+#[cfg(test)]
+mod tests;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use smallvec::SmallVec;
@@ -265,8 +268,8 @@ impl Model {
         Ok(reaction.sent)
     }
 
-    fn work_out(&mut self, before: u32, event: Event) -> Result<Reaction, Violation> {
-        let stimulus = match event {
+    fn stimulus(&self, event: Event) -> Stimulus<'_> {
+        match event {
             Event::Deliver(message) => Stimulus::Deliver(self.messages.get(message)),
             Event::Timeout => Stimulus::Timeout,
             Event::Heartbeat => Stimulus::Heartbeat,
@@ -276,8 +279,11 @@ impl Model {
             Event::Propose => Stimulus::Propose,
             Event::Read(floor) => Stimulus::Read { floor },
             Event::Change(wish) => Stimulus::Change(&self.wishes[usize::from(wish)]),
-        };
-        let node = self.nodes.get(before);
+        }
+    }
+
+    fn work_out(&mut self, before: u32, event: Event) -> Result<Reaction, Violation> {
+        let (node, stimulus) = (self.nodes.get(before), self.stimulus(event));
         let reacted = catch_unwind(AssertUnwindSafe(|| node.react(stimulus)));
         let (node, sent) = reacted.unwrap_or_else(|panic| Err(Violation::panicked(&*panic)))?;
         let node = self.number_node(node);
@@ -313,17 +319,19 @@ impl Model {
         self.histories.number(history, |history, at| history.fingerprint_as(&renamings[at]))
     }
 
-    /// The same for all states that differ only in who is who. Fingerprints of the parts are added up: each of them names the
-    /// nodes that it is about.
+    /// The same for all states that differ only in who is who.
     pub(super) fn fingerprint(&self, state: &State) -> u64 {
-        let under = |renaming: usize| {
-            let nodes = state.nodes().iter().map(|node| self.nodes.print(*node, renaming));
-            let messages = state.messages().iter().map(|message| self.messages.print(*message, renaming));
-            let history = self.histories.print(state.history, renaming);
-            nodes.chain(messages).fold(history, u128::wrapping_add)
-        };
-        let smallest = (0..self.renamings.len()).map(under).min().unwrap_or_default();
+        let prints = (0..self.renamings.len()).map(|renaming| self.fingerprint_under(state, renaming));
+        let smallest = prints.min().unwrap_or_default();
         (smallest ^ (smallest >> 64)) as u64
+    }
+
+    /// Fingerprints of the parts are added up: each of them names the nodes that it is about.
+    fn fingerprint_under(&self, state: &State, renaming: usize) -> u128 {
+        let nodes = state.nodes().iter().map(|node| self.nodes.print(*node, renaming));
+        let messages = state.messages().iter().map(|message| self.messages.print(*message, renaming));
+        let history = self.histories.print(state.history, renaming);
+        nodes.chain(messages).fold(history, u128::wrapping_add)
     }
 
     /// Local states and messages so far.
