@@ -23,7 +23,7 @@ const USAGE: &str = "usage: explore [--nodes N] [--terms N] [--entries N] [--mes
   --logs A,B,C     where to begin: each voter's log, as the terms of its entries (1,1,1); as in 1.2,1,1.3
   --states N       stop after so many
   --quiet          one line at the end
-  --mutant NAME    plant a seeded bug, or one after the other (feature `mutants`)";
+  --mutant NAME    plant a seeded bug; all: each of those that can be found, within its own bounds (feature `mutants`)";
 
 struct Args {
     bounds: Bounds,
@@ -124,13 +124,15 @@ fn run(bounds: &Bounds, quiet: bool) -> bool {
 #[cfg(feature = "mutants")]
 mod mutants {
     use raft_core::mutants::{Mutant, plant};
+    use raft_core::testing::explore::hunt;
 
     use super::{Bounds, timed};
 
-    /// Whether what was planted was found.
+    /// Whether what was planted was found: within these bounds, or, if it is all, each within its own.
     pub(super) fn run(bounds: &Bounds, quiet: bool, name: &str) -> bool {
         if name == "all" {
-            return Mutant::ALL.iter().filter(|mutant| line(bounds, **mutant)).count() > 0;
+            let hunted = Mutant::ALL.iter().filter_map(|mutant| Some((*mutant, hunt(*mutant)?)));
+            return hunted.filter(|(mutant, bounds)| !is_found(*mutant, bounds)).count() == 0;
         }
         match name.parse::<Mutant>() {
             Ok(mutant) => {
@@ -145,15 +147,15 @@ mod mutants {
         }
     }
 
-    fn line(bounds: &Bounds, mutant: Mutant) -> bool {
+    fn is_found(mutant: Mutant, bounds: &Bounds) -> bool {
         plant(Some(mutant));
         let (result, last, seconds) = timed(bounds, true);
         plant(None);
         let found = match &result {
-            Ok(_) => "not found".to_owned(),
+            Ok(_) => "NOT FOUND".to_owned(),
             Err(found) => format!("{} steps: {}", found.steps.len(), found.violation),
         };
-        println!("{:<32}{:>10} states{seconds:>8.1} s  {found}", mutant.to_string(), last.states);
+        println!("{:<30}{:>9} states{seconds:>7.1} s  {found}", mutant.to_string(), last.states);
         result.is_err()
     }
 }

@@ -123,11 +123,7 @@ impl<'a> Mixer<'a> {
     }
 
     /// What has an order.
-    pub(crate) fn list<T>(
-        &mut self,
-        values: impl IntoIterator<Item = T>,
-        mut mix: impl FnMut(&mut Self, T),
-    ) {
+    pub(crate) fn list<T>(&mut self, values: impl IntoIterator<Item = T>, mut mix: impl FnMut(&mut Self, T)) {
         let mut count = 0;
         for value in values {
             mix(self, value);

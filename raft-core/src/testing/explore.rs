@@ -16,6 +16,8 @@ mod action;
 mod bounds;
 mod disk;
 mod history;
+#[cfg(feature = "mutants")]
+mod hunts;
 mod model;
 mod node;
 mod oracle;
@@ -27,6 +29,8 @@ mod trail;
 mod violation;
 
 pub use bounds::Bounds;
+#[cfg(feature = "mutants")]
+pub use hunts::hunt;
 pub use trail::Counterexample;
 pub use violation::Violation;
 

@@ -8,7 +8,18 @@ use super::{Finding, Tree};
 
 /// The modules of raft-core from the bottom up. Private modules of a module belong to it.
 const STRATA: [&[&str]; 5] = [
-    &["block", "configuration", "fingerprint", "message", "mutants", "quorum", "rng", "snapshot", "time", "types"],
+    &[
+        "block",
+        "configuration",
+        "fingerprint",
+        "message",
+        "mutants",
+        "quorum",
+        "rng",
+        "snapshot",
+        "time",
+        "types",
+    ],
     &[
         "cache",
         "configurations",

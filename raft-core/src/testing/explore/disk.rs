@@ -74,8 +74,9 @@ impl Disk {
     fn configurations(&self) -> Vec<(LogIndex, Configuration)> {
         let entries = self.log.iter().flat_map(Block::entries);
         let configurations = entries.filter(|entry| entry.kind == EntryKind::Configuration);
-        let decoded = configurations
-            .map(|entry| Configuration::decode(entry.payload).map(|configuration| (entry.id.index, configuration)));
+        let decoded = configurations.map(|entry| {
+            Configuration::decode(entry.payload).map(|configuration| (entry.id.index, configuration))
+        });
         decoded.collect::<Result<_, _>>().expect("a leader's own encoding")
     }
 

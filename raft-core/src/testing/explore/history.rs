@@ -70,11 +70,12 @@ impl History {
         LogIndex(self.committed.len() as u64)
     }
 
-    /// Checks what became of one node among the `others`, and takes note of it.
+    /// Checks what became of one node among the `others`, and takes note of it. If the node commits something, it does by the
+    /// majorities of `in_force`.
     pub(super) fn witness<'a>(
         &mut self,
-        before: &View,
-        after: &View,
+        [before, after]: [&View; 2],
+        in_force: Option<&Configuration>,
         others: impl Iterator<Item = &'a View> + Clone,
     ) -> Result<(), Violation> {
         if after.log != before.log {
@@ -88,7 +89,7 @@ impl History {
             return Err(Violation::CommitFell { node, before, after });
         }
         if after.is_up && (after.commit > before.commit || after.log != before.log) {
-            self.commits(after, others)?;
+            self.commits(after, in_force, others)?;
         }
         Ok(())
     }
@@ -97,7 +98,9 @@ impl History {
     fn elected(&mut self, leader: &View) -> Result<(), Violation> {
         let (term, second) = (leader.term, leader.id);
         match self.leaders.iter().find(|(led, _)| *led == term) {
-            Some(&(_, first)) if first != second => return Err(Violation::TwoLeaders { term, first, second }),
+            Some(&(_, first)) if first != second => {
+                return Err(Violation::TwoLeaders { term, first, second });
+            }
             Some(_) => {}
             None => self.leaders.push((term, second)),
         }
@@ -116,6 +119,7 @@ impl History {
     fn commits<'a>(
         &mut self,
         node: &View,
+        in_force: Option<&Configuration>,
         mut others: impl Iterator<Item = &'a View> + Clone,
     ) -> Result<(), Violation> {
         let commit = usize::try_from(node.commit.0).expect("explored logs are short");
@@ -127,7 +131,7 @@ impl History {
         if commit <= self.committed.len() {
             return Ok(());
         }
-        check_quorum(node, others.clone())?;
+        check_quorum(node, in_force, others.clone())?;
         let new = node.log.iter().skip(self.committed.len()).take(commit - self.committed.len());
         self.committed.extend(new.map(|tag| (*tag, node.term)));
         let later = |other: &&View| other.leads && other.term > node.term;
@@ -153,7 +157,12 @@ impl History {
 
 fn missing(node: &View, what: &'static str, tag: Tag, place: usize) -> Violation {
     let committed = EntryId::new(tag.term, LogIndex(place as u64 + 1));
-    Violation::CommittedEntryMissing { node: node.id, what, committed, found: node.log.get(place).map(|tag| tag.term) }
+    Violation::CommittedEntryMissing {
+        node: node.id,
+        what,
+        committed,
+        found: node.log.get(place).map(|tag| tag.term),
+    }
 }
 
 /// If two logs have an entry of the same index and term, they are equal up to there.
@@ -175,6 +184,7 @@ fn check_matching(node: &View, other: &View) -> Result<(), Violation> {
 /// The disks of a quorum hold what the leader calls committed; that of a joint configuration, both quorums'.
 fn check_quorum<'a>(
     leader: &View,
+    in_force: Option<&Configuration>,
     others: impl Iterator<Item = &'a View> + Clone,
 ) -> Result<(), Violation> {
     let length = usize::try_from(leader.commit.0).expect("explored logs are short");
@@ -183,8 +193,8 @@ fn check_quorum<'a>(
         own.or_else(|| others.clone().find(|other| other.id == id)).map(|view| &view.disk)
     };
     let holds = |id: NodeId| disk_of(id).is_some_and(|disk| disk.get(..length) == leader.log.get(..length));
-    let configuration = leader.configuration.as_ref().filter(|_| leader.leads && length <= leader.log.len());
-    let quorum = configuration.map(|configuration| configuration.quorum().clone()).unwrap_or_default();
+    let in_force = in_force.filter(|_| leader.leads && length <= leader.log.len());
+    let quorum = in_force.map(|configuration| configuration.quorum().clone()).unwrap_or_default();
     let majority = |voters: &[NodeId]| {
         voters.is_empty() || voters.iter().filter(|id| holds(**id)).count() * 2 > voters.len()
     };

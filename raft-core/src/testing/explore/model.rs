@@ -80,14 +80,16 @@ impl Model {
     /// nothing.
     pub(super) fn initial(&mut self) -> Result<State, Violation> {
         let voters = u64::from(self.bounds.nodes);
-        let configuration = Configuration::new(1, (1..=voters).map(member).collect()).expect("nodes have names");
+        let configuration =
+            Configuration::new(1, (1..=voters).map(member).collect()).expect("nodes have names");
         let logs = match self.bounds.logs.is_empty() {
             true => vec![vec![1]; usize::from(self.bounds.nodes)],
             false => self.bounds.logs.clone(),
         };
         let term = logs.iter().flatten().max().copied().unwrap_or_default();
         // Whoever has an entry of a term led it, or voted for its leader; no vote in it is left.
-        let leader = (1..).zip(&logs).find(|(_, log)| term > 1 && log.contains(&term)).map(|(number, _)| id(number));
+        let leader =
+            (1..).zip(&logs).find(|(_, log)| term > 1 && log.contains(&term)).map(|(number, _)| id(number));
         let cluster_id = Some(configuration.cluster_id());
         let hard_state = HardState { cluster_id, current_term: Term(term), voted_for: leader };
         let mut disks: Vec<Disk> =
@@ -232,9 +234,7 @@ impl Model {
     /// Lets the answers to a question arrive, those that grant what is asked for first, until there is no need for more: so
     /// that it does not matter who is who.
     fn answer(&mut self, state: &mut State, slot: usize, mut answers: Sent) -> Result<bool, Violation> {
-        let refuses = |answer: &u32| {
-            !matches!(&self.messages.get(*answer).message, Message::RequestVoteResponse(answer) if answer.granted)
-        };
+        let refuses = |answer: &u32| !matches!(&self.messages.get(*answer).message, Message::RequestVoteResponse(answer) if answer.granted);
         answers.sort_by_key(refuses);
         let mut all_fit = true;
         for answer in answers {
@@ -262,7 +262,10 @@ impl Model {
             let mut history = self.histories.get(state.history).clone();
             let others = state.nodes().iter().enumerate().filter(|(other, _)| *other != slot);
             let others = others.map(|(_, node)| &self.views[*node as usize]);
-            history.witness(&self.views[before as usize], &self.views[reaction.node as usize], others)?;
+            let [was, is] = [before, reaction.node].map(|node| &self.views[node as usize]);
+            // Whoever is asked for other members counts by them at once; else they follow from what was committed before.
+            let in_force = if matches!(event, Event::Change(_)) { is } else { was }.configuration.as_deref();
+            history.witness([was, is], in_force, others)?;
             state.history = self.number_history(history);
         }
         Ok(reaction.sent)

@@ -81,7 +81,8 @@ impl Node {
     /// It does not start on it.
     pub(super) fn start(id: NodeId, disk: Disk, syncs_at_once: bool) -> Result<Self, Violation> {
         let (queue, applied) = (VecDeque::new(), LogIndex::ZERO);
-        let mut node = Self { id, raft: None, clock: Time::ZERO, disk, queue, applied, life: 0, syncs_at_once };
+        let mut node =
+            Self { id, raft: None, clock: Time::ZERO, disk, queue, applied, life: 0, syncs_at_once };
         node.restart()?;
         Ok(node)
     }
@@ -154,8 +155,11 @@ impl Node {
 
     fn restart(&mut self) -> Result<(), Violation> {
         let (id, node) = (self.id, self.id);
-        let options =
-            Options { election_timeout: ELECTION_TIMEOUT, heartbeat_interval: HEARTBEAT, ..Options::default() };
+        let options = Options {
+            election_timeout: ELECTION_TIMEOUT,
+            heartbeat_interval: HEARTBEAT,
+            ..Options::default()
+        };
         let recovered = self.disk.recovered();
         let raft = Raft::new(id, options, self.life, self.clock, recovered, SnapshotMeta::NONE);
         self.raft = Some(raft.map_err(|reason| Violation::CannotStart { node, reason: reason.to_string() })?);
@@ -180,7 +184,12 @@ impl Node {
         Ok(())
     }
 
-    fn perform(&mut self, raft: &mut Raft, effect: Effect, sent: &mut Vec<Envelope>) -> Result<(), Violation> {
+    fn perform(
+        &mut self,
+        raft: &mut Raft,
+        effect: Effect,
+        sent: &mut Vec<Envelope>,
+    ) -> Result<(), Violation> {
         let node = self.id;
         match effect {
             Effect::Write(write) if self.syncs_at_once => {
@@ -215,7 +224,11 @@ impl Node {
             let in_turn = entry.id.index == self.applied.next() && entry.id.index <= raft.commit_index();
             let on_disk = self.disk.read(entry.id.index, entry.id.index);
             if !in_turn || on_disk.first().map(Block::last_id) != Some(entry.id) {
-                return Err(Violation::AppliedOutOfTurn { node: self.id, entry: entry.id, applied: self.applied });
+                return Err(Violation::AppliedOutOfTurn {
+                    node: self.id,
+                    entry: entry.id,
+                    applied: self.applied,
+                });
             }
             self.applied = entry.id.index;
         }
@@ -240,7 +253,9 @@ impl Node {
 
     /// Whether a crash can tear the write of that place in the queue.
     pub(super) fn can_tear(&self, place: usize) -> bool {
-        let torn = |write: &Write| write.hard_state.is_some() && (!write.append.is_empty() || write.truncate_from.is_some());
+        let torn = |write: &Write| {
+            write.hard_state.is_some() && (!write.append.is_empty() || write.truncate_from.is_some())
+        };
         self.queue.get(place).is_some_and(torn)
     }
 

@@ -63,7 +63,9 @@ pub enum Violation {
         after: LogIndex,
     },
     /// An entry was applied twice, too early, or without being in the log. `[Raft Figure 3, State Machine Safety]`
-    #[error("node {node} applies entry {entry} after entry {applied}, before it is committed, or before it is durable")]
+    #[error(
+        "node {node} applies entry {entry} after entry {applied}, before it is committed, or before it is durable"
+    )]
     AppliedOutOfTurn {
         /// The node.
         node: NodeId,
@@ -92,7 +94,9 @@ pub enum Violation {
         entries: usize,
     },
     /// A read that missed what was committed before it began.
-    #[error("node {node} serves a read at index {index}, but entry {floor} was committed before the read began")]
+    #[error(
+        "node {node} serves a read at index {index}, but entry {floor} was committed before the read began"
+    )]
     StaleRead {
         /// The node.
         node: NodeId,

@@ -42,7 +42,8 @@ fn nodes_of_equal_fingerprints_do_the_same() {
     }
     let react = |node: &Node, event: Event| {
         let (node, sent) = node.react(model.stimulus(event)).unwrap();
-        let sent: Vec<u128> = sent.iter().map(|envelope| envelope.fingerprint_as(&model.renamings[0])).collect();
+        let sent: Vec<u128> =
+            sent.iter().map(|envelope| envelope.fingerprint_as(&model.renamings[0])).collect();
         (node, sent)
     };
     let mut compared = 0;
@@ -52,7 +53,11 @@ fn nodes_of_equal_fingerprints_do_the_same() {
         assert_eq!(twin.fingerprint_as(&model.renamings[0]), model.nodes.print(reaction.node, 0));
         for (event, expected) in reactions.get(&reaction.node).into_iter().flatten() {
             let (node, sent) = react(&twin, *event);
-            assert_eq!(node.fingerprint_as(&model.renamings[0]), model.nodes.print(expected.node, 0), "{event:?}: {twin:?}");
+            assert_eq!(
+                node.fingerprint_as(&model.renamings[0]),
+                model.nodes.print(expected.node, 0),
+                "{event:?}: {twin:?}"
+            );
             let expected = expected.sent.iter().map(|message| model.messages.print(*message, 0));
             assert!(sent.iter().copied().eq(expected), "{event:?}: {twin:?}");
             compared += 1;
