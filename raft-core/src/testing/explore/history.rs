@@ -168,7 +168,7 @@ fn missing(node: &View, what: &'static str, tag: Tag, place: usize) -> Violation
 /// If two logs have an entry of the same index and term, they are equal up to there.
 fn check_matching(node: &View, other: &View) -> Result<(), Violation> {
     let both = node.log.iter().zip(&other.log).enumerate();
-    let agreed = both.clone().filter(|(_, (own, its))| own.term == its.term).map(|(place, _)| place).last();
+    let agreed = both.clone().rev().find(|(_, (own, its))| own.term == its.term).map(|(place, _)| place);
     let Some(agreed) = agreed else { return Ok(()) };
     match both.take(agreed + 1).find(|(_, (own, its))| own != its) {
         None => Ok(()),

@@ -29,7 +29,7 @@ impl Seen {
     fn grow(&mut self) {
         let wider = vec![0; self.slots.len() * 2];
         for print in std::mem::replace(&mut self.slots, wider) {
-            if print != 0 {
+            if print > 0 {
                 put(&mut self.slots, print);
             }
         }
