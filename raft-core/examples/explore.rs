@@ -21,9 +21,10 @@ const USAGE: &str =
   --no-heartbeats  leaders send entries only
   --questions      pre-votes travel like other messages
   --no-symmetry    states that differ only in who is who are all looked at
+  --logs A,B,C     where to begin: each voter's log, as the terms of its entries (1,1,1); as in 1.2,1,1.3
   --states N       stop after so many
   --quiet          one line at the end
-  --mutant NAME    plant a seeded bug, or one after the other (feature `mutants`)";
+  --mutant NAME    plant a seeded bug; all: each of those that can be found, within its own bounds (feature `mutants`)";
 
 struct Args {
     bounds: Bounds,
@@ -39,8 +40,8 @@ fn main() -> ExitCode {
     // A panic is a finding like any other; it is reported with the way to it.
     std::panic::set_hook(Box::new(|_| {}));
     let passed = match &args.mutant {
-        None => run(args.bounds, args.quiet),
-        Some(name) => mutants::run(args.bounds, name),
+        None => run(&args.bounds, args.quiet),
+        Some(name) => mutants::run(&args.bounds, args.quiet, name),
     };
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -58,6 +59,11 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Args> {
             "--changes" => &mut bounds.changes,
             "--reads" => &mut bounds.reads,
             "--repeats" => &mut bounds.repeats,
+            "--logs" => {
+                let log = |log: &str| log.split('.').map(|term| term.parse().ok()).collect::<Option<_>>();
+                bounds.logs = words.next()?.split(',').map(log).collect::<Option<_>>()?;
+                continue;
+            }
             "--states" => {
                 bounds.states = words.next()?.parse().ok()?;
                 continue;
@@ -81,11 +87,12 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Args> {
         *number = words.next()?.parse().ok()?;
     }
     let nodes = bounds.nodes + u8::from(bounds.changes > 0);
-    ((1..=5).contains(&nodes) && (1..=6).contains(&bounds.messages)).then_some(args)
+    let logs = bounds.logs.is_empty() || bounds.logs.len() == usize::from(bounds.nodes);
+    (logs && (1..=5).contains(&nodes) && (1..=6).contains(&bounds.messages)).then_some(args)
 }
 
 /// Explores and says how far it came; with the seconds.
-fn timed(bounds: Bounds, quiet: bool) -> (Result<Report, Box<Counterexample>>, Report, f64) {
+fn timed(bounds: &Bounds, quiet: bool) -> (Result<Report, Box<Counterexample>>, Report, f64) {
     let began = Instant::now();
     let mut last = Report::default();
     let result = explore(bounds, |report| {
@@ -98,7 +105,7 @@ fn timed(bounds: Bounds, quiet: bool) -> (Result<Report, Box<Counterexample>>, R
     (result, last, began.elapsed().as_secs_f64())
 }
 
-fn run(bounds: Bounds, quiet: bool) -> bool {
+fn run(bounds: &Bounds, quiet: bool) -> bool {
     let (result, last, seconds) = timed(bounds, quiet);
     let complete = result.as_ref().is_ok_and(|report| report.is_complete);
     let how = if complete { "all" } else { "not all" };
@@ -118,19 +125,21 @@ fn run(bounds: Bounds, quiet: bool) -> bool {
 #[cfg(feature = "mutants")]
 mod mutants {
     use raft_core::mutants::{Mutant, plant};
+    use raft_core::testing::explore::hunt;
 
     use super::{Bounds, timed};
 
-    /// Whether what was planted was found.
-    pub(super) fn run(bounds: Bounds, name: &str) -> bool {
+    /// Whether what was planted was found: within these bounds, or, if it is all, each within its own.
+    pub(super) fn run(bounds: &Bounds, quiet: bool, name: &str) -> bool {
         if name == "all" {
-            return Mutant::ALL.iter().filter(|mutant| line(bounds, **mutant)).count() > 0;
+            let hunted = Mutant::ALL.iter().filter_map(|mutant| Some((*mutant, hunt(*mutant)?)));
+            return hunted.filter(|(mutant, bounds)| !is_found(*mutant, bounds)).count() == 0;
         }
         match name.parse::<Mutant>() {
             Ok(mutant) => {
                 println!("{mutant}: {}", mutant.breaks());
                 plant(Some(mutant));
-                !super::run(bounds, false)
+                !super::run(bounds, quiet)
             }
             Err(error) => {
                 eprintln!("{error}");
@@ -139,15 +148,15 @@ mod mutants {
         }
     }
 
-    fn line(bounds: Bounds, mutant: Mutant) -> bool {
+    fn is_found(mutant: Mutant, bounds: &Bounds) -> bool {
         plant(Some(mutant));
         let (result, last, seconds) = timed(bounds, true);
         plant(None);
         let found = match &result {
-            Ok(_) => "not found".to_owned(),
+            Ok(_) => "NOT FOUND".to_owned(),
             Err(found) => format!("{} steps: {}", found.steps.len(), found.violation),
         };
-        println!("{mutant:<32}{:>10} states{seconds:>8.1} s  {found}", last.states);
+        println!("{:<30}{:>9} states{seconds:>7.1} s  {found}", mutant.to_string(), last.states);
         result.is_err()
     }
 }
@@ -156,7 +165,7 @@ mod mutants {
 mod mutants {
     use super::Bounds;
 
-    pub(super) fn run(_bounds: Bounds, _name: &str) -> bool {
+    pub(super) fn run(_bounds: &Bounds, _quiet: bool, _name: &str) -> bool {
         eprintln!("mutants need the feature of that name: --features testing,mutants");
         false
     }

@@ -16,6 +16,8 @@ mod action;
 mod bounds;
 mod disk;
 mod history;
+#[cfg(feature = "mutants")]
+mod hunts;
 mod model;
 mod node;
 mod oracle;
@@ -27,9 +29,12 @@ mod trail;
 mod violation;
 
 pub use bounds::Bounds;
+#[cfg(feature = "mutants")]
+pub use hunts::hunt;
 pub use trail::Counterexample;
 pub use violation::Violation;
 
+use action::Action;
 use model::Model;
 use seen::Seen;
 use state::State;
@@ -58,7 +63,7 @@ pub struct Report {
 ///
 /// # Errors
 /// A shortest way to break a promise.
-pub fn explore(bounds: Bounds, mut watch: impl FnMut(&Report)) -> Result<Report, Box<Counterexample>> {
+pub fn explore(bounds: &Bounds, mut watch: impl FnMut(&Report)) -> Result<Report, Box<Counterexample>> {
     let mut search = Search::begin(bounds)?;
     while !search.level.is_empty() && search.report.states < bounds.states {
         search.next_level(bounds.states)?;
@@ -78,8 +83,8 @@ struct Search {
 }
 
 impl Search {
-    fn begin(bounds: Bounds) -> Result<Self, Box<Counterexample>> {
-        let mut model = Model::new(bounds);
+    fn begin(bounds: &Bounds) -> Result<Self, Box<Counterexample>> {
+        let mut model = Model::new(bounds.clone());
         let initial = model.initial().map_err(Counterexample::at_start)?;
         let (mut seen, mut trail) = (Seen::new(), Trail::default());
         seen.insert(model.fingerprint(&initial));
@@ -94,20 +99,13 @@ impl Search {
         let mut actions = Vec::new();
         for (state, number) in level.iter().zip(first..) {
             self.model.actions(state, &mut actions);
+            let mut all_fit = true;
             for &action in &actions {
-                self.report.actions += 1;
-                let next = match self.model.apply(state, action) {
-                    Ok(next) => next,
-                    Err(violation) => {
-                        let actions = self.trail.to(number).chain([action]).collect();
-                        return Err(Counterexample::new(&mut self.model, actions, violation));
-                    }
-                };
-                if self.seen.insert(self.model.fingerprint(&next)) {
-                    self.trail.push(number, action);
-                    self.level.push(next);
-                    self.report.states += 1;
-                }
+                all_fit &= self.try_out(state, number, action)?;
+            }
+            let places = 0..u8::try_from(state.messages().len()).expect("few messages are in flight");
+            for place in places.filter(|_| !all_fit) {
+                self.try_out(state, number, Action::Lose { place })?;
             }
             if self.report.states >= limit {
                 break;
@@ -115,7 +113,26 @@ impl Search {
         }
         self.report.depth += u32::from(!self.level.is_empty());
         self.report.newest = self.level.len() as u64;
-        [self.report.local_states, self.report.messages, _] = self.model.sizes();
+        [self.report.local_states, self.report.messages] = self.model.sizes();
         Ok(())
+    }
+
+    /// Whether there is room for what the action sends.
+    fn try_out(&mut self, state: &State, number: u64, action: Action) -> Result<bool, Box<Counterexample>> {
+        self.report.actions += 1;
+        let next = match self.model.apply(state, action) {
+            Ok(Some(next)) => next,
+            Ok(None) => return Ok(false),
+            Err(violation) => {
+                let actions = self.trail.to(number).chain([action]).collect();
+                return Err(Counterexample::new(&mut self.model, actions, violation));
+            }
+        };
+        if self.seen.insert(self.model.fingerprint(&next)) {
+            self.trail.push(number, action);
+            self.level.push(next);
+            self.report.states += 1;
+        }
+        Ok(true)
     }
 }

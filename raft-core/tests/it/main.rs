@@ -14,6 +14,12 @@ mod driver_snapshots;
 mod durability;
 #[cfg(test)]
 #[cfg(feature = "testing")]
+mod exploration;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod fingerprint;
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod known_bugs;
 #[cfg(test)]
 #[cfg(feature = "testing")]

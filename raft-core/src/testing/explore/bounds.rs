@@ -1,7 +1,7 @@
 //! How far to look.
 
 /// What may happen, and how often. Within the bounds everything that can happen is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Voters at the start; with `changes`, one more node waits to join. At most 4, or 5 without changes.
     pub nodes: u8,
@@ -27,6 +27,10 @@ pub struct Bounds {
     pub questions: bool,
     /// Of states that differ only in who is who, one is looked at.
     pub symmetry: bool,
+    /// Where to begin: the log of each voter, as the terms of its entries; all of them have seen the last of these terms. None:
+    /// the cluster has just been founded, and everybody's log is `[1]`. It must be a state that a cluster can come to, with
+    /// nothing but the first entry committed.
+    pub logs: Vec<Vec<u64>>,
     /// States to look at, at most.
     pub states: u64,
 }
@@ -47,6 +51,7 @@ impl Default for Bounds {
             heartbeats: true,
             questions: false,
             symmetry: true,
+            logs: Vec::new(),
             states: u64::MAX,
         }
     }

@@ -17,6 +17,8 @@ pub(super) struct View {
     pub(super) is_up: bool,
     pub(super) term: Term,
     pub(super) leads: bool,
+    /// It waits for answers to a pre-vote.
+    pub(super) asks: bool,
     /// It knows whom to ask for reads.
     pub(super) can_read: bool,
     /// The log in memory.
@@ -36,6 +38,7 @@ impl View {
             is_up: raft.is_some(),
             term: raft.map_or(Term(0), |raft| raft.hard_state().current_term),
             leads: raft.is_some_and(|raft| raft.role() == RoleName::Leader),
+            asks: raft.is_some_and(|raft| raft.role() == RoleName::PreCandidate),
             can_read: raft.is_some_and(|raft| raft.leader_id().is_some()),
             log: node.log(),
             disk: node.disk.tags(),
@@ -67,11 +70,12 @@ impl History {
         LogIndex(self.committed.len() as u64)
     }
 
-    /// Checks what became of one node among the `others`, and takes note of it.
+    /// Checks what became of one node among the `others`, and takes note of it. If the node commits something, it does by the
+    /// majorities of `in_force`.
     pub(super) fn witness<'a>(
         &mut self,
-        before: &View,
-        after: &View,
+        [before, after]: [&View; 2],
+        in_force: Option<&Configuration>,
         others: impl Iterator<Item = &'a View> + Clone,
     ) -> Result<(), Violation> {
         if after.log != before.log {
@@ -85,7 +89,7 @@ impl History {
             return Err(Violation::CommitFell { node, before, after });
         }
         if after.is_up && (after.commit > before.commit || after.log != before.log) {
-            self.commits(after, others)?;
+            self.commits(after, in_force, others)?;
         }
         Ok(())
     }
@@ -115,6 +119,7 @@ impl History {
     fn commits<'a>(
         &mut self,
         node: &View,
+        in_force: Option<&Configuration>,
         mut others: impl Iterator<Item = &'a View> + Clone,
     ) -> Result<(), Violation> {
         let commit = usize::try_from(node.commit.0).expect("explored logs are short");
@@ -126,7 +131,7 @@ impl History {
         if commit <= self.committed.len() {
             return Ok(());
         }
-        check_quorum(node, others.clone())?;
+        check_quorum(node, in_force, others.clone())?;
         let new = node.log.iter().skip(self.committed.len()).take(commit - self.committed.len());
         self.committed.extend(new.map(|tag| (*tag, node.term)));
         let later = |other: &&View| other.leads && other.term > node.term;
@@ -163,8 +168,7 @@ fn missing(node: &View, what: &'static str, tag: Tag, place: usize) -> Violation
 /// If two logs have an entry of the same index and term, they are equal up to there.
 fn check_matching(node: &View, other: &View) -> Result<(), Violation> {
     let both = node.log.iter().zip(&other.log).enumerate();
-    let agreed =
-        both.clone().filter(|(_, (own, its))| own.term == its.term).map(|(place, _)| place).next_back();
+    let agreed = both.clone().rev().find(|(_, (own, its))| own.term == its.term).map(|(place, _)| place);
     let Some(agreed) = agreed else { return Ok(()) };
     match both.take(agreed + 1).find(|(_, (own, its))| own != its) {
         None => Ok(()),
@@ -178,15 +182,19 @@ fn check_matching(node: &View, other: &View) -> Result<(), Violation> {
 }
 
 /// The disks of a quorum hold what the leader calls committed; that of a joint configuration, both quorums'.
-fn check_quorum<'a>(leader: &View, others: impl Iterator<Item = &'a View> + Clone) -> Result<(), Violation> {
+fn check_quorum<'a>(
+    leader: &View,
+    in_force: Option<&Configuration>,
+    others: impl Iterator<Item = &'a View> + Clone,
+) -> Result<(), Violation> {
     let length = usize::try_from(leader.commit.0).expect("explored logs are short");
     let disk_of = |id: NodeId| {
         let own = (leader.id == id).then_some(leader);
         own.or_else(|| others.clone().find(|other| other.id == id)).map(|view| &view.disk)
     };
     let holds = |id: NodeId| disk_of(id).is_some_and(|disk| disk.get(..length) == leader.log.get(..length));
-    let configuration = leader.configuration.as_ref().filter(|_| leader.leads && length <= leader.log.len());
-    let quorum = configuration.map(|configuration| configuration.quorum().clone()).unwrap_or_default();
+    let in_force = in_force.filter(|_| leader.leads && length <= leader.log.len());
+    let quorum = in_force.map(|configuration| configuration.quorum().clone()).unwrap_or_default();
     let majority = |voters: &[NodeId]| {
         voters.is_empty() || voters.iter().filter(|id| holds(**id)).count() * 2 > voters.len()
     };

@@ -1,5 +1,8 @@
 //! The cluster: which actions a state allows, and which state each of them leads to.
 
+#[cfg(test)]
+mod tests;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use smallvec::SmallVec;
@@ -13,7 +16,7 @@ use super::state::State;
 use super::symmetry::{Renaming, renamings};
 use super::tables::{Interned, Table};
 use super::violation::Violation;
-use crate::block::{BlockBuilder, EntryKind};
+use crate::block::{Block, BlockBuilder, EntryKind};
 use crate::configuration::{Configuration, Member, MemberChange, MemberRole};
 use crate::message::Message;
 use crate::types::{HardState, LogIndex, NodeId, Term};
@@ -73,26 +76,29 @@ impl Model {
         }
     }
 
-    /// A cluster that has just been founded: everybody holds the first configuration, and nobody leads. Who waits to join
-    /// knows nothing.
+    /// A cluster that has just been founded, or whose logs are as the bounds wish; nobody leads. Who waits to join knows
+    /// nothing.
     pub(super) fn initial(&mut self) -> Result<State, Violation> {
         let voters = u64::from(self.bounds.nodes);
         let configuration =
             Configuration::new(1, (1..=voters).map(member).collect()).expect("nodes have names");
-        let mut payload = Vec::new();
-        configuration.encode(&mut payload);
-        let mut entries = BlockBuilder::new();
-        entries.push(EntryKind::Configuration, &[&payload]);
-        let first = entries.finish(LogIndex(1), Term(1)).expect("it has an entry");
+        let logs = match self.bounds.logs.is_empty() {
+            true => vec![vec![1]; usize::from(self.bounds.nodes)],
+            false => self.bounds.logs.clone(),
+        };
+        let term = logs.iter().flatten().max().copied().unwrap_or_default();
+        // Whoever has an entry of a term led it, or voted for its leader; no vote in it is left.
+        let leader =
+            (1..).zip(&logs).find(|(_, log)| term > 1 && log.contains(&term)).map(|(number, _)| id(number));
         let cluster_id = Some(configuration.cluster_id());
-        let founded = HardState { cluster_id, current_term: Term(1), voted_for: None };
-        let greeted = HardState { cluster_id, ..HardState::default() };
-        let spare = u64::from(self.bounds.changes > 0);
+        let hard_state = HardState { cluster_id, current_term: Term(term), voted_for: leader };
+        let mut disks: Vec<Disk> =
+            logs.iter().map(|terms| Disk::new(hard_state, log(&configuration, terms))).collect();
+        if self.bounds.changes > 0 {
+            disks.push(Disk::new(HardState { cluster_id, ..HardState::default() }, Vec::new()));
+        }
         let mut nodes = Vec::new();
-        for number in 1..=voters + spare {
-            let is_voter = number <= voters;
-            let disk =
-                if is_voter { Disk::new(founded, vec![first.clone()]) } else { Disk::new(greeted, vec![]) };
+        for (disk, number) in disks.into_iter().zip(1..) {
             let node = Node::start(id(number), disk, !self.bounds.slow_disks)?;
             nodes.push(self.number_node(node));
         }
@@ -100,16 +106,12 @@ impl Model {
         Ok(State::new(&nodes, history))
     }
 
-    /// Everything that can happen next.
+    /// Everything that can happen next, but for losses: a message that is not delivered is as good as lost, unless its
+    /// place is needed.
     pub(super) fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         actions.clear();
         let history = self.histories.get(state.history);
-        let in_flight = state.messages();
-        let is_crowded = in_flight.len() + state.nodes().len() > usize::from(self.bounds.messages) + 1;
-        for (place, message) in (0u8..).zip(in_flight) {
-            if is_crowded {
-                actions.push(Action::Lose { place });
-            }
+        for (place, message) in (0u8..).zip(state.messages()) {
             if !self.views[state.nodes()[slot_of(self.messages.get(*message).to)] as usize].is_up {
                 continue;
             }
@@ -170,16 +172,16 @@ impl Model {
         }
     }
 
-    /// The state that `action` leads to.
+    /// The state that `action` leads to; `None` if more messages would be in flight than may be.
     ///
     /// # Errors
     /// It breaks a promise.
-    pub(super) fn apply(&mut self, state: &State, action: Action) -> Result<State, Violation> {
+    pub(super) fn apply(&mut self, state: &State, action: Action) -> Result<Option<State>, Violation> {
         let mut next = *state;
         let (slot, event) = match action {
             Action::Lose { place } => {
                 next.remove_message(usize::from(place));
-                return Ok(next);
+                return Ok(Some(next));
             }
             Action::Deliver { place, again } => {
                 let message = next.messages()[usize::from(place)];
@@ -207,29 +209,41 @@ impl Model {
             Action::Change { slot, wish } => (usize::from(slot), Event::Change(wish)),
         };
         let sent = self.happen(&mut next, slot, event)?;
-        self.post(&mut next, slot, sent)?;
-        Ok(next)
+        let all_fit = self.post(&mut next, slot, sent)?;
+        Ok(all_fit.then_some(next))
     }
 
-    /// Puts what `slot` has sent on its way, but for questions that are answered at once.
-    fn post(&mut self, state: &mut State, slot: usize, sent: Sent) -> Result<(), Violation> {
+    /// Puts what `slot` has sent on its way, but for questions that are answered at once. Whether there is room for it.
+    fn post(&mut self, state: &mut State, slot: usize, sent: Sent) -> Result<bool, Violation> {
+        let (mut all_fit, mut answers) = (true, Sent::new());
         for message in sent {
             let envelope = self.messages.get(message);
-            let to = slot_of(envelope.to);
             let is_question = matches!(&envelope.message, Message::RequestVote(request) if request.pre);
-            if !is_question || self.bounds.questions {
-                state.add_message(message, usize::from(self.bounds.messages));
-                continue;
-            }
-            if !self.views[state.nodes()[to] as usize].is_up {
-                continue;
-            }
-            for answer in self.happen(state, to, Event::Deliver(message))? {
-                let sent = self.happen(state, slot, Event::Deliver(answer))?;
-                self.post(state, slot, sent)?;
+            if is_question && !self.bounds.questions {
+                let to = slot_of(envelope.to);
+                if self.views[state.nodes()[to] as usize].is_up {
+                    answers.extend(self.happen(state, to, Event::Deliver(message))?);
+                }
+            } else {
+                all_fit &= state.add_message(message, usize::from(self.bounds.messages));
             }
         }
-        Ok(())
+        Ok(all_fit & self.answer(state, slot, answers)?)
+    }
+
+    /// Lets the answers to a question arrive, those that grant what is asked for first, until there is no need for more: so
+    /// that it does not matter who is who.
+    fn answer(&mut self, state: &mut State, slot: usize, mut answers: Sent) -> Result<bool, Violation> {
+        let refuses = |answer: &u32| !matches!(&self.messages.get(*answer).message, Message::RequestVoteResponse(answer) if answer.granted);
+        answers.sort_by_key(refuses);
+        let mut all_fit = true;
+        for answer in answers {
+            if self.views[state.nodes()[slot] as usize].asks {
+                let sent = self.happen(state, slot, Event::Deliver(answer))?;
+                all_fit &= self.post(state, slot, sent)?;
+            }
+        }
+        Ok(all_fit)
     }
 
     /// Lets something happen to one node; gives what it sends.
@@ -248,14 +262,17 @@ impl Model {
             let mut history = self.histories.get(state.history).clone();
             let others = state.nodes().iter().enumerate().filter(|(other, _)| *other != slot);
             let others = others.map(|(_, node)| &self.views[*node as usize]);
-            history.witness(&self.views[before as usize], &self.views[reaction.node as usize], others)?;
+            let [was, is] = [before, reaction.node].map(|node| &self.views[node as usize]);
+            // Whoever is asked for other members counts by them at once; else they follow from what was committed before.
+            let in_force = if matches!(event, Event::Change(_)) { is } else { was }.configuration.as_deref();
+            history.witness([was, is], in_force, others)?;
             state.history = self.number_history(history);
         }
         Ok(reaction.sent)
     }
 
-    fn work_out(&mut self, before: u32, event: Event) -> Result<Reaction, Violation> {
-        let stimulus = match event {
+    fn stimulus(&self, event: Event) -> Stimulus<'_> {
+        match event {
             Event::Deliver(message) => Stimulus::Deliver(self.messages.get(message)),
             Event::Timeout => Stimulus::Timeout,
             Event::Heartbeat => Stimulus::Heartbeat,
@@ -265,8 +282,11 @@ impl Model {
             Event::Propose => Stimulus::Propose,
             Event::Read(floor) => Stimulus::Read { floor },
             Event::Change(wish) => Stimulus::Change(&self.wishes[usize::from(wish)]),
-        };
-        let node = self.nodes.get(before);
+        }
+    }
+
+    fn work_out(&mut self, before: u32, event: Event) -> Result<Reaction, Violation> {
+        let (node, stimulus) = (self.nodes.get(before), self.stimulus(event));
         let reacted = catch_unwind(AssertUnwindSafe(|| node.react(stimulus)));
         let (node, sent) = reacted.unwrap_or_else(|panic| Err(Violation::panicked(&*panic)))?;
         let node = self.number_node(node);
@@ -302,22 +322,24 @@ impl Model {
         self.histories.number(history, |history, at| history.fingerprint_as(&renamings[at]))
     }
 
-    /// The same for all states that differ only in who is who. Fingerprints of the parts are added up: each of them names the
-    /// nodes that it is about.
+    /// The same for all states that differ only in who is who.
     pub(super) fn fingerprint(&self, state: &State) -> u64 {
-        let under = |renaming: usize| {
-            let nodes = state.nodes().iter().map(|node| self.nodes.print(*node, renaming));
-            let messages = state.messages().iter().map(|message| self.messages.print(*message, renaming));
-            let history = self.histories.print(state.history, renaming);
-            nodes.chain(messages).fold(history, u128::wrapping_add)
-        };
-        let smallest = (0..self.renamings.len()).map(under).min().unwrap_or_default();
+        let prints = (0..self.renamings.len()).map(|renaming| self.fingerprint_under(state, renaming));
+        let smallest = prints.min().unwrap_or_default();
         (smallest ^ (smallest >> 64)) as u64
     }
 
-    /// Local states, messages and histories so far.
-    pub(super) fn sizes(&self) -> [usize; 3] {
-        [self.nodes.len(), self.messages.len(), self.histories.len()]
+    /// Fingerprints of the parts are added up: each of them names the nodes that it is about.
+    fn fingerprint_under(&self, state: &State, renaming: usize) -> u128 {
+        let nodes = state.nodes().iter().map(|node| self.nodes.print(*node, renaming));
+        let messages = state.messages().iter().map(|message| self.messages.print(*message, renaming));
+        let history = self.histories.print(state.history, renaming);
+        nodes.chain(messages).fold(history, u128::wrapping_add)
+    }
+
+    /// Local states and messages so far.
+    pub(super) fn sizes(&self) -> [usize; 2] {
+        [self.nodes.len(), self.messages.len()]
     }
 
     pub(super) fn view(&self, node: u32) -> &View {
@@ -345,6 +367,20 @@ fn member(number: u64) -> Member {
     let (peer_address, client_address) = (String::new(), String::new());
     let (role, name) = (MemberRole::Voter, format!("n{number}"));
     Member { id: id(number), role, newest_version: 1, name, peer_address, client_address }
+}
+
+/// The first configuration, and behind it the first entries of terms.
+fn log(configuration: &Configuration, terms: &[u64]) -> Vec<Block> {
+    let entry = |(index, term): (u64, &u64)| {
+        let (mut entries, mut payload) = (BlockBuilder::new(), Vec::new());
+        if index == 1 {
+            configuration.encode(&mut payload);
+        }
+        let kind = if index == 1 { EntryKind::Configuration } else { EntryKind::NoOp };
+        entries.push(kind, &[&payload]);
+        entries.finish(LogIndex(index), Term(*term)).expect("it has an entry")
+    };
+    (1..).zip(terms).map(entry).collect()
 }
 
 /// The node that waits joins, or a voter leaves, or both at once.

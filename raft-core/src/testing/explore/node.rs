@@ -222,7 +222,8 @@ impl Node {
     fn apply(&mut self, raft: &Raft, blocks: &[Block]) -> Result<(), Violation> {
         for entry in blocks.iter().flat_map(Block::entries) {
             let in_turn = entry.id.index == self.applied.next() && entry.id.index <= raft.commit_index();
-            if !in_turn || raft.term_at(entry.id.index) != Some(entry.id.term) {
+            let on_disk = self.disk.read(entry.id.index, entry.id.index);
+            if !in_turn || on_disk.first().map(Block::last_id) != Some(entry.id) {
                 return Err(Violation::AppliedOutOfTurn {
                     node: self.id,
                     entry: entry.id,

@@ -28,9 +28,9 @@ impl Seen {
 
     fn grow(&mut self) {
         let wider = vec![0; self.slots.len() * 2];
-        for key in std::mem::replace(&mut self.slots, wider) {
-            if key != 0 {
-                put(&mut self.slots, key);
+        for print in std::mem::replace(&mut self.slots, wider) {
+            if print > 0 {
+                put(&mut self.slots, print);
             }
         }
     }

@@ -43,14 +43,15 @@ impl State {
         self.messages[MESSAGES - 1] = NONE;
     }
 
-    /// Sends a message, unless `limit` of them are in flight.
-    pub(super) fn add_message(&mut self, message: u32, limit: usize) {
+    /// Sends a message, unless `limit` of them are in flight: then it says so.
+    pub(super) fn add_message(&mut self, message: u32, limit: usize) -> bool {
         let in_flight = self.messages();
-        if let Err(place) = in_flight.binary_search(&message)
-            && in_flight.len() < limit.min(MESSAGES)
-        {
+        let Err(place) = in_flight.binary_search(&message) else { return true };
+        let fits = in_flight.len() < limit.min(MESSAGES);
+        if fits {
             self.messages.copy_within(place..MESSAGES - 1, place + 1);
             self.messages[place] = message;
         }
+        fits
     }
 }

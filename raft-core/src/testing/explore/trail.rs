@@ -72,6 +72,7 @@ impl Counterexample {
             let told = tell(model, &state, action);
             match model.apply(&state, action) {
                 Ok(next) => {
+                    let next = next.expect("this action was possible before");
                     steps.push(format!("{told}{}", changes(model, &state, &next)));
                     state = next;
                 }

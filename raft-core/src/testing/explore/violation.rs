@@ -63,7 +63,9 @@ pub enum Violation {
         after: LogIndex,
     },
     /// An entry was applied twice, too early, or without being in the log. `[Raft Figure 3, State Machine Safety]`
-    #[error("node {node} applies entry {entry} after entry {applied}, or before it is committed")]
+    #[error(
+        "node {node} applies entry {entry} after entry {applied}, before it is committed, or before it is durable"
+    )]
     AppliedOutOfTurn {
         /// The node.
         node: NodeId,
