@@ -3,92 +3,128 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, value_parser};
 use raft_core::testing::explore::{Bounds, Counterexample, Report, explore};
 
-const USAGE: &str =
-    "usage: explore [--nodes N] [--terms N] [--entries N] [--messages N] [--crashes N] [--changes N] \
-[--reads N] [--repeats N]
-  [--fast-disks] [--no-heartbeats] [--questions] [--no-symmetry] [--states N] [--quiet] [--mutant NAME|all]
-  --nodes N        voters at the start (3)
-  --terms N        terms after the first (1)
-  --entries N      commands in any one log (1)
-  --messages N     messages in flight, at most 6 (4)
-  --crashes N      crashes in all (0)
-  --changes N      configurations in any one log, after the first (0)
-  --reads N        reads in all (0)
-  --repeats N      messages that arrive twice, in all (0)
-  --fast-disks     writes are durable at once
-  --no-heartbeats  leaders send entries only
-  --questions      pre-votes travel like other messages
-  --no-symmetry    states that differ only in who is who are all looked at
-  --logs A,B,C     where to begin: each voter's log, as the terms of its entries (1,1,1); as in 1.2,1,1.3
-  --states N       stop after so many
-  --quiet          one line at the end
-  --mutant NAME    plant a seeded bug; all: each of those that can be found, within its own bounds (feature `mutants`)";
-
+/// Looks at everything that can happen to a small cluster, breadth first, over the real consensus core; prints the shortest
+/// way to break a promise, if there is one. Exit status: 0 nothing found (with --mutant: found), 1 the contrary.
+#[derive(Parser)]
+#[command(name = "explore", bin_name = "cargo xtask explore")]
 struct Args {
-    bounds: Bounds,
+    #[command(flatten)]
+    bounds: Wishes,
+    /// One line at the end
+    #[arg(long)]
     quiet: bool,
+    /// Plant a seeded bug; it should be found (feature `mutants`)
+    #[arg(long, value_name = "NAME")]
     mutant: Option<String>,
+    /// Plant each seeded bug that can be found in turn, each within its own bounds: a table in Markdown (feature `mutants`)
+    #[arg(long, conflicts_with_all = ["mutant", "Wishes"])]
+    mutants: bool,
+}
+
+/// The bounds, as words of a command line.
+#[derive(clap::Args)]
+struct Wishes {
+    /// Voters at the start; with --changes one more node waits to join, and there are 4 at most
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = value_parser!(u8).range(1..=5))]
+    nodes: u8,
+    /// Terms after the first
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    terms: u8,
+    /// Commands in any one log
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    entries: u8,
+    /// Messages in flight
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = value_parser!(u8).range(1..=6))]
+    messages: u8,
+    /// Crashes in all
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    crashes: u8,
+    /// Configurations in any one log, after the first
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    changes: u8,
+    /// Reads in all
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    reads: u8,
+    /// Messages that arrive twice, in all
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    repeats: u8,
+    /// Writes are durable at once
+    #[arg(long)]
+    fast_disks: bool,
+    /// Leaders send entries only
+    #[arg(long)]
+    no_heartbeats: bool,
+    /// Pre-votes travel like other messages
+    #[arg(long)]
+    questions: bool,
+    /// States that differ only in who is who are all looked at
+    #[arg(long)]
+    no_symmetry: bool,
+    /// Where to begin: the log of each voter, as the terms of its entries, as in 1.2,1,1.3
+    #[arg(long, value_name = "LOG,…", value_delimiter = ',', value_parser = log)]
+    logs: Vec<Log>,
+    /// Stop after so many states
+    #[arg(long, value_name = "N", default_value_t = u64::MAX, hide_default_value = true)]
+    states: u64,
+}
+
+/// The terms of a log's entries.
+#[derive(Clone)]
+struct Log(Vec<u64>);
+
+fn log(terms: &str) -> Result<Log, std::num::ParseIntError> {
+    terms.split('.').map(str::parse).collect::<Result<_, _>>().map(Log)
+}
+
+impl Wishes {
+    fn bounds(self) -> Result<Bounds, &'static str> {
+        if self.changes > 0 && self.nodes > 4 {
+            return Err("--changes: one node more than 4 voters is too many; take --nodes 4 at most");
+        }
+        if !self.logs.is_empty() && self.logs.len() != usize::from(self.nodes) {
+            return Err("--logs: one for each of the voters (--nodes)");
+        }
+        Ok(Bounds {
+            nodes: self.nodes,
+            terms: self.terms,
+            entries: self.entries,
+            messages: self.messages,
+            crashes: self.crashes,
+            changes: self.changes,
+            reads: self.reads,
+            repeats: self.repeats,
+            slow_disks: !self.fast_disks,
+            heartbeats: !self.no_heartbeats,
+            questions: self.questions,
+            symmetry: !self.no_symmetry,
+            logs: self.logs.into_iter().map(|Log(terms)| terms).collect(),
+            states: self.states,
+        })
+    }
 }
 
 fn main() -> ExitCode {
-    let Some(args) = parse(std::env::args().skip(1)) else {
-        eprintln!("{USAGE}");
-        return ExitCode::from(2);
-    };
+    let args = Args::parse();
     // A panic is a finding like any other; it is reported with the way to it.
     std::panic::set_hook(Box::new(|_| {}));
-    let passed = match &args.mutant {
-        None => run(&args.bounds, args.quiet),
-        Some(name) => mutants::run(&args.bounds, args.quiet, name),
-    };
-    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if args.mutants {
+        return exit_status(mutants::table());
+    }
+    let bounds = args.bounds.bounds();
+    let bounds =
+        bounds.unwrap_or_else(|wrong| Args::command().error(ErrorKind::ValueValidation, wrong).exit());
+    exit_status(match &args.mutant {
+        None => run(&bounds, args.quiet),
+        Some(name) => mutants::run(&bounds, args.quiet, name),
+    })
 }
 
-fn parse(mut words: impl Iterator<Item = String>) -> Option<Args> {
-    let mut args = Args { bounds: Bounds::default(), quiet: false, mutant: None };
-    let bounds = &mut args.bounds;
-    while let Some(word) = words.next() {
-        let number = match word.as_str() {
-            "--nodes" => &mut bounds.nodes,
-            "--terms" => &mut bounds.terms,
-            "--entries" => &mut bounds.entries,
-            "--messages" => &mut bounds.messages,
-            "--crashes" => &mut bounds.crashes,
-            "--changes" => &mut bounds.changes,
-            "--reads" => &mut bounds.reads,
-            "--repeats" => &mut bounds.repeats,
-            "--logs" => {
-                let log = |log: &str| log.split('.').map(|term| term.parse().ok()).collect::<Option<_>>();
-                bounds.logs = words.next()?.split(',').map(log).collect::<Option<_>>()?;
-                continue;
-            }
-            "--states" => {
-                bounds.states = words.next()?.parse().ok()?;
-                continue;
-            }
-            "--mutant" => {
-                args.mutant = Some(words.next()?);
-                continue;
-            }
-            flag => {
-                match flag {
-                    "--fast-disks" => bounds.slow_disks = false,
-                    "--no-heartbeats" => bounds.heartbeats = false,
-                    "--questions" => bounds.questions = true,
-                    "--no-symmetry" => bounds.symmetry = false,
-                    "--quiet" => args.quiet = true,
-                    _ => return None,
-                }
-                continue;
-            }
-        };
-        *number = words.next()?.parse().ok()?;
-    }
-    let nodes = bounds.nodes + u8::from(bounds.changes > 0);
-    let logs = bounds.logs.is_empty() || bounds.logs.len() == usize::from(bounds.nodes);
-    (logs && (1..=5).contains(&nodes) && (1..=6).contains(&bounds.messages)).then_some(args)
+fn exit_status(is_well: bool) -> ExitCode {
+    if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Explores and says how far it came; with the seconds.
@@ -129,12 +165,8 @@ mod mutants {
 
     use super::{Bounds, timed};
 
-    /// Whether what was planted was found: within these bounds, or, if it is all, each within its own.
+    /// Whether `name`, planted, was found within these bounds.
     pub(super) fn run(bounds: &Bounds, quiet: bool, name: &str) -> bool {
-        if name == "all" {
-            let hunted = Mutant::ALL.iter().filter_map(|mutant| Some((*mutant, hunt(*mutant)?)));
-            return hunted.filter(|(mutant, bounds)| !is_found(*mutant, bounds)).count() == 0;
-        }
         match name.parse::<Mutant>() {
             Ok(mutant) => {
                 println!("{mutant}: {}", mutant.breaks());
@@ -148,15 +180,22 @@ mod mutants {
         }
     }
 
+    /// Whether each of those that can be found was.
+    pub(super) fn table() -> bool {
+        println!("| mutant | steps | states | seconds | what is broken |\n|---|--:|--:|--:|---|");
+        let hunted = Mutant::ALL.iter().filter_map(|mutant| Some((*mutant, hunt(*mutant)?)));
+        hunted.filter(|(mutant, bounds)| !is_found(*mutant, bounds)).count() == 0
+    }
+
     fn is_found(mutant: Mutant, bounds: &Bounds) -> bool {
         plant(Some(mutant));
         let (result, last, seconds) = timed(bounds, true);
         plant(None);
-        let found = match &result {
-            Ok(_) => "NOT FOUND".to_owned(),
-            Err(found) => format!("{} steps: {}", found.steps.len(), found.violation),
+        let (steps, what) = match &result {
+            Ok(_) => (String::new(), "**not found**".to_owned()),
+            Err(found) => (found.steps.len().to_string(), found.violation.to_string()),
         };
-        println!("{:<30}{:>9} states{seconds:>7.1} s  {found}", mutant.to_string(), last.states);
+        println!("| {mutant} | {steps} | {} | {seconds:.1} | {what} |", last.states);
         result.is_err()
     }
 }
@@ -166,7 +205,11 @@ mod mutants {
     use super::Bounds;
 
     pub(super) fn run(_bounds: &Bounds, _quiet: bool, _name: &str) -> bool {
-        eprintln!("mutants need the feature of that name: --features testing,mutants");
+        table()
+    }
+
+    pub(super) fn table() -> bool {
+        eprintln!("error: built without seeded bugs; build with --features mutants");
         false
     }
 }

@@ -1,8 +1,8 @@
 //! Commands that are printed before they run, so that anybody can run them by hand.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
@@ -44,6 +44,21 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         bail!("`{}` failed: {status}", typed(command));
     }
     Ok(())
+}
+
+/// Builds an example of raft-core in release and runs it where the caller stands; its exit status becomes this one's.
+///
+/// # Errors
+/// It cannot be built or started, or was killed.
+pub(crate) fn run_example(name: &str, features: &str, arguments: &[OsString]) -> Result<ExitCode> {
+    run(&mut cargo(["build", "--release", "-p", "raft-core", "--features", features, "--example", name]))?;
+    let metadata = workspace::metadata(workspace::root())?;
+    let mut example = Command::new(metadata.target_directory.join("release/examples").join(name));
+    example.args(arguments);
+    echo(&example);
+    let status = example.status().with_context(|| format!("cannot start `{}`", typed(&example)))?;
+    let Some(code) = status.code() else { bail!("`{}` was killed: {status}", typed(&example)) };
+    Ok(u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 /// Environment (but for the target folder), program and arguments, quoted for a shell.

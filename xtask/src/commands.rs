@@ -6,6 +6,7 @@ pub(crate) mod cluster_status;
 pub(crate) mod cluster_up;
 pub(crate) mod cont;
 pub(crate) mod env;
+pub(crate) mod explore;
 pub(crate) mod kill;
 pub(crate) mod lint;
 pub(crate) mod restart;

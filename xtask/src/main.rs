@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    bench, cluster_down, cluster_status, cluster_up, cont, env, kill, lint, restart, sim, stop, test,
+    bench, cluster_down, cluster_status, cluster_up, cont, env, explore, kill, lint, restart, sim, stop, test,
 };
 
 /// Builds, checks, measures and runs this workspace.
@@ -58,6 +58,8 @@ enum Command {
     Tidy(commands::tidy::Args),
     /// Run the simulator: consensus under random faults, every rule checked at every step.
     Sim(sim::Args),
+    /// Look at every state of a small cluster: consensus under all that can happen, breadth first.
+    Explore(explore::Args),
     /// Measure puts and linearizable gets against the running local cluster.
     Bench(bench::Args),
 }
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         Command::Lint => lint::run(),
         Command::Tidy(args) => commands::tidy::run(&args),
         Command::Sim(args) => sim::run(&args),
+        Command::Explore(args) => explore::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     outcome.unwrap_or_else(|error| {

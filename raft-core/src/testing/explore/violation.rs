@@ -9,7 +9,7 @@ use crate::types::{EntryId, LogIndex, NodeId, Term};
 #[non_exhaustive]
 pub enum Violation {
     /// Two leaders in one term. `[Raft Figure 3, Election Safety]`
-    #[error("node {second} leads term {term}, which node {first} leads or led")]
+    #[error("node {} leads term {term}, which node {} leads or led", second.get(), first.get())]
     TwoLeaders {
         /// The term.
         term: Term,
@@ -19,7 +19,11 @@ pub enum Violation {
         second: NodeId,
     },
     /// Two logs agree on an entry and not on what is there or before it. `[Raft Figure 3, Log Matching]`
-    #[error("the logs of nodes {first} and {second} agree on entry {agreed}, but not on entry {index}")]
+    #[error(
+        "the logs of nodes {} and {} agree on entry {agreed}, but not on entry {index}",
+        first.get(),
+        second.get()
+    )]
     LogsDiffer {
         /// One of them.
         first: NodeId,
@@ -31,7 +35,7 @@ pub enum Violation {
         index: LogIndex,
     },
     /// A node's log lacks a committed entry, or has another one there. `[Raft Figure 3, Leader Completeness]`
-    #[error("node {node} {what} with term {found:?} at committed entry {committed}")]
+    #[error("node {} {what} without the committed entry {committed}: {}", node.get(), instead(*found))]
     CommittedEntryMissing {
         /// The node.
         node: NodeId,
@@ -43,7 +47,7 @@ pub enum Violation {
         found: Option<Term>,
     },
     /// An entry was called committed while it was on too few disks.
-    #[error("node {node} commits entry {index}, which only the disks of nodes {holders:?} hold")]
+    #[error("node {} commits entry {index}, which only the disks of {} hold", node.get(), numbers(holders))]
     CommittedTooEarly {
         /// Who says so.
         node: NodeId,
@@ -53,7 +57,7 @@ pub enum Violation {
         holders: Vec<NodeId>,
     },
     /// A commit index fell.
-    #[error("node {node}'s commit index fell from {before} to {after}")]
+    #[error("the commit index of node {} fell from {before} to {after}", node.get())]
     CommitFell {
         /// The node.
         node: NodeId,
@@ -64,7 +68,8 @@ pub enum Violation {
     },
     /// An entry was applied twice, too early, or without being in the log. `[Raft Figure 3, State Machine Safety]`
     #[error(
-        "node {node} applies entry {entry} after entry {applied}, before it is committed, or before it is durable"
+        "node {} applies entry {entry} after entry {applied}, before it is committed, or before it is durable",
+        node.get()
     )]
     AppliedOutOfTurn {
         /// The node.
@@ -76,8 +81,10 @@ pub enum Violation {
     },
     /// A message promises what a crash would undo.
     #[error(
-        "node {node} tells node {to} {message:?}, but its disk holds term {term}, a vote for {voted_for:?} and {entries} \
-         entries"
+        "node {} tells node {} {message:?}, but its disk holds term {term}, {}, and {entries} entries",
+        node.get(),
+        to.get(),
+        vote(*voted_for)
     )]
     NotDurable {
         /// The node.
@@ -95,7 +102,8 @@ pub enum Violation {
     },
     /// A read that missed what was committed before it began.
     #[error(
-        "node {node} serves a read at index {index}, but entry {floor} was committed before the read began"
+        "node {} serves a read at index {index}, but entry {floor} was committed before the read began",
+        node.get()
     )]
     StaleRead {
         /// The node.
@@ -106,7 +114,7 @@ pub enum Violation {
         floor: LogIndex,
     },
     /// A node stopped itself.
-    #[error("node {node} halts: {halt}")]
+    #[error("node {} halts: {halt}", node.get())]
     Halted {
         /// The node.
         node: NodeId,
@@ -114,7 +122,7 @@ pub enum Violation {
         halt: String,
     },
     /// A node refuses to start on what its own disk holds.
-    #[error("node {node} cannot start: {reason}")]
+    #[error("node {} cannot start: {reason}", node.get())]
     CannotStart {
         /// The node.
         node: NodeId,
@@ -135,5 +143,22 @@ impl Violation {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let message = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word");
         Self::Panicked { message: message.to_owned() }
+    }
+}
+
+fn instead(found: Option<Term>) -> String {
+    found.map_or_else(|| "its log is shorter".to_owned(), |term| format!("its own there is of term {term}"))
+}
+
+fn vote(voted_for: Option<NodeId>) -> String {
+    voted_for.map_or_else(|| "no vote".to_owned(), |candidate| format!("a vote for node {}", candidate.get()))
+}
+
+fn numbers(nodes: &[NodeId]) -> String {
+    let numbers: Vec<String> = nodes.iter().map(|node| node.get().to_string()).collect();
+    match numbers.as_slice() {
+        [] => "nobody".to_owned(),
+        [one] => format!("node {one}"),
+        _ => format!("nodes {}", numbers.join(", ")),
     }
 }
