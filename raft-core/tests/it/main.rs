@@ -80,6 +80,9 @@ mod recovery;
 mod scripts;
 #[cfg(test)]
 #[cfg(feature = "testing")]
+mod simulated;
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod simulation;
 #[cfg(test)]
 #[cfg(feature = "testing")]
