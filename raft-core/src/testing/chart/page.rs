@@ -1,13 +1,13 @@
 //! The page: SVG by hand.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use super::{Arrow, Look, Row, Story};
 use crate::raft::RoleName;
 use crate::testing::cluster::Violation;
 
 const LEFT: usize = 400;
-const LANE: usize = 250;
+const LANE: usize = 330;
 const TOP: usize = 46;
 const ROW: usize = 44;
 
@@ -21,7 +21,7 @@ svg{font:12px system-ui,sans-serif} .time{fill:#6e7781;font-size:11px} .step{fil
 .down{stroke:#d0d7de;stroke-dasharray:3 5} .paused{stroke-dasharray:1 4}
 .message{stroke:#0969da;stroke-width:1.3;fill:none} .says{fill:#0969da;font-size:10.5px}
 .lost{fill:#cf222e;font-size:10.5px} .row{fill:#f6f8fa} .last{fill:#ffebe9}
-.dot{fill:#1b1f24} text{dominant-baseline:middle}
+.dot{fill:#1b1f24} text{dominant-baseline:middle;paint-order:stroke;stroke:#fff;stroke-width:3px}
 .key span{display:inline-block;margin-right:18px} .key b{display:inline-block;width:22px;height:0;vertical-align:middle;margin-right:6px;border-top:5px solid}
 ";
 
@@ -54,25 +54,42 @@ elected</span><span><b style=\"border-color:#bc4c00\"></b>candidate</span><span>
 <span><b style=\"border-color:#d0d7de;border-top-style:dashed\"></b>down</span><span style=\"color:#0969da\">&#8594; message that \
 arrives</span><span style=\"color:#cf222e\">&#10005; message that does not</span></p>";
 
+/// Words are above lines: both are drawn at once, and put together in the end.
+#[derive(Default)]
+struct Drawing {
+    lines: String,
+    words: String,
+}
+
+impl Drawing {
+    fn line(&mut self, line: fmt::Arguments<'_>) {
+        _ = self.lines.write_fmt(line);
+    }
+
+    /// Writes `text` at a place.
+    fn word(&mut self, class: &str, x: usize, y: usize, text: &str) {
+        let text = escape(text);
+        _ = write!(self.words, "<text class=\"{class}\" x=\"{x}\" y=\"{y}\">{text}</text>");
+    }
+}
+
 fn drawing(story: &Story, failed: bool) -> String {
     let nodes = story.rows.last().map_or(0, |row| row.looks.len());
-    let width = LEFT + nodes * LANE + 40;
+    let width = LEFT + nodes * LANE;
     let height = TOP + story.rows.len() * ROW + 20;
-    let mut svg = format!("<svg width=\"{width}\" height=\"{height}\" role=\"img\"><defs>{ARROWHEAD}</defs>");
+    let mut drawing = Drawing::default();
     for (number, row) in story.rows.iter().enumerate() {
-        draw_row(&mut svg, number, row, width, failed && number + 1 == story.rows.len());
+        draw_row(&mut drawing, number, row, width, failed && number + 1 == story.rows.len());
     }
     for node in 0..nodes {
-        _ = write!(
-            svg,
-            "<text class=\"name\" x=\"{}\" y=\"18\" text-anchor=\"middle\">n{node}</text>",
-            lane(node)
-        );
-        draw_lane(&mut svg, story, node);
+        drawing.word("name", lane(node) - 8, 18, &format!("n{node}"));
+        draw_lane(&mut drawing, story, node);
     }
-    story.arrows.iter().for_each(|arrow| draw_arrow(&mut svg, arrow));
-    svg.push_str("</svg>");
-    svg
+    story.arrows.iter().for_each(|arrow| draw_arrow(&mut drawing, arrow));
+    let Drawing { lines, words } = drawing;
+    format!(
+        "<svg width=\"{width}\" height=\"{height}\" role=\"img\"><defs>{ARROWHEAD}</defs>{lines}{words}</svg>"
+    )
 }
 
 const ARROWHEAD: &str = "<marker id=\"head\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" \
@@ -86,19 +103,21 @@ const fn level(row: usize) -> usize {
     TOP + row * ROW + ROW / 2
 }
 
-fn draw_row(svg: &mut String, number: usize, row: &Row, width: usize, is_violation: bool) {
+fn draw_row(drawing: &mut Drawing, number: usize, row: &Row, width: usize, is_violation: bool) {
     let (top, y) = (TOP + number * ROW, level(number));
     if is_violation || number.is_multiple_of(2) {
         let class = if is_violation { "last" } else { "row" };
-        _ = write!(svg, "<rect class=\"{class}\" x=\"0\" y=\"{top}\" width=\"{width}\" height=\"{ROW}\"/>");
+        drawing.line(format_args!(
+            "<rect class=\"{class}\" x=\"0\" y=\"{top}\" width=\"{width}\" height=\"{ROW}\"/>"
+        ));
     }
-    let micros = row.at.as_nanos() / 1000;
-    _ = write!(svg, "<text class=\"time\" x=\"8\" y=\"{}\">{micros} &#181;s</text>", y - 9);
-    _ = write!(svg, "<text class=\"step\" x=\"8\" y=\"{}\">{}</text>", y + 8, escape(&row.text));
+    let millis = format!("{:.3} ms", row.at.as_nanos() as f64 / 1e6);
+    drawing.word("time", 8, y - 9, &millis);
+    drawing.word("step", 8, y + 8, &row.text);
 }
 
 /// The lane's line, and what is new at each row.
-fn draw_lane(svg: &mut String, story: &Story, node: usize) {
+fn draw_lane(drawing: &mut Drawing, story: &Story, node: usize) {
     let x = lane(node);
     let mut before: Option<&Look> = None;
     for (number, row) in story.rows.iter().enumerate() {
@@ -107,21 +126,15 @@ fn draw_lane(svg: &mut String, story: &Story, node: usize) {
         let class = class_of(look);
         let width = if look.role == Some(RoleName::Leader) { 7 } else { 4 };
         let bottom = top + ROW;
-        _ = write!(
-            svg,
+        drawing.line(format_args!(
             "<line class=\"{class}\" x1=\"{x}\" y1=\"{top}\" x2=\"{x}\" y2=\"{bottom}\" stroke-width=\"{width}\"/>"
-        );
+        ));
         if row.node == Some(node) {
-            _ = write!(svg, "<circle class=\"dot\" cx=\"{x}\" cy=\"{y}\" r=\"5\"/>");
+            drawing.line(format_args!("<circle class=\"dot\" cx=\"{x}\" cy=\"{y}\" r=\"5\"/>"));
         }
-        draw_changes(svg, x + 10, y, look, before);
+        draw_changes(drawing, x + 10, y, look, before);
         for (at, (to, kind)) in row.lost.iter().filter(|_| row.node == Some(node)).enumerate() {
-            let y = y + 10 + at * 9;
-            _ = write!(
-                svg,
-                "<text class=\"lost\" x=\"{}\" y=\"{y}\">&#10005; {kind} to n{to}</text>",
-                x + 10
-            );
+            drawing.word("lost", x + 10, y + 10 + at * 9, &format!("\u{2715} {kind} to n{to}"));
         }
         before = Some(look);
     }
@@ -138,7 +151,7 @@ const fn class_of(look: &Look) -> &'static str {
     }
 }
 
-fn draw_changes(svg: &mut String, x: usize, y: usize, look: &Look, before: Option<&Look>) {
+fn draw_changes(drawing: &mut Drawing, x: usize, y: usize, look: &Look, before: Option<&Look>) {
     if before == Some(look) {
         return;
     }
@@ -154,30 +167,23 @@ fn draw_changes(svg: &mut String, x: usize, y: usize, look: &Look, before: Optio
         changes.push(format!("commit {}", look.commit));
     }
     if !changes.is_empty() {
-        _ = write!(svg, "<text class=\"state new\" x=\"{x}\" y=\"{}\">{}</text>", y - 12, changes.join(", "));
+        drawing.word("state new", x, y - 12, &changes.join(", "));
     }
     if before.is_none_or(|before| before.disk != look.disk) {
-        _ = write!(
-            svg,
-            "<text class=\"state\" x=\"{x}\" y=\"{y}\"><title>{0}</title>disk: {0}</text>",
-            look.disk
-        );
+        drawing.word("state", x, y, &format!("disk: {}", look.disk));
     }
 }
 
-fn draw_arrow(svg: &mut String, arrow: &Arrow) {
+fn draw_arrow(drawing: &mut Drawing, arrow: &Arrow) {
     let (x1, x2) = (lane(arrow.from), lane(arrow.to));
     let y2 = level(arrow.arrived);
     let y1 = arrow.sent.map_or(y2.saturating_sub(ROW), level);
     let gap = 6;
     let (x1, x2) = if x1 < x2 { (x1 + gap, x2 - gap) } else { (x1 - gap, x2 + gap) };
-    _ = write!(
-        svg,
+    drawing.line(format_args!(
         "<line class=\"message\" x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\" marker-end=\"url(#head)\"/>"
-    );
-    let (x, y) = (lane(arrow.to) + 10, y2 + 12);
-    let text = escape(&arrow.says);
-    _ = write!(svg, "<text class=\"says\" x=\"{x}\" y=\"{y}\">&#8594; {}: {text}</text>", arrow.kind);
+    ));
+    drawing.word("says", lane(arrow.to) + 10, y2 + 12, &format!("\u{2192} {}: {}", arrow.kind, arrow.says));
 }
 
 fn escape(text: &str) -> String {
