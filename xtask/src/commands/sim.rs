@@ -45,6 +45,13 @@ pub(crate) struct Args {
     mutants: bool,
 }
 
+impl Args {
+    /// The usual seeds, all of which pass and between them reach every mark.
+    pub(crate) fn slice() -> Self {
+        Self { report: true, require_marks: true, ..Self::default() }
+    }
+}
+
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mutated = args.mutants || args.mutant.is_some();
     let features = if mutated { "testing,mutants" } else { "testing" };

@@ -1,4 +1,4 @@
-//! `test`: every test of the workspace, with one count at the end.
+//! `test`: every test of the workspace and a slice of the simulation, with one count at the end.
 
 use std::fmt;
 use std::io::{BufRead, BufReader};
@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::command;
+use crate::commands::sim;
 use crate::workspace;
 
 #[derive(Debug, clap::Args)]
@@ -18,6 +19,14 @@ pub(crate) struct Args {
     /// Further arguments of cargo test, as in: cargo xtask test -- --test it some_name
     #[arg(last = true)]
     arguments: Vec<String>,
+}
+
+impl Args {
+    /// The simulation is raft-core's; whoever asks for certain tests does not ask for it.
+    fn covers_simulation(&self) -> bool {
+        let core = self.packages.is_empty() || self.packages.iter().any(|package| package == "raft-core");
+        core && self.arguments.is_empty()
+    }
 }
 
 /// What the test binaries counted.
@@ -42,13 +51,19 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     test.args(selection(&args.packages)).args(&args.arguments);
     test.env("KVD", bin_dir.join("kvd")).env("KVCTL", bin_dir.join("kvctl"));
     let (count, success) = counted(&mut test)?;
+    let tested = Instant::now();
+    let simulated = !args.covers_simulation() || sim::run(&sim::Args::slice())? == ExitCode::SUCCESS;
     eprintln!(
-        "built in {:.0} s, tested in {:.0} s",
+        "built in {:.0} s, tested in {:.0} s, simulated in {:.0} s",
         (built - begin).as_secs_f64(),
-        built.elapsed().as_secs_f64()
+        (tested - built).as_secs_f64(),
+        tested.elapsed().as_secs_f64()
     );
+    if !simulated {
+        println!("simulation failed: see above");
+    }
     println!("{count}");
-    Ok(if success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if success && simulated { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Tests of the service and of the client spawn the programs of both.
@@ -124,6 +139,18 @@ mod tests {
         assert_eq!(count, Count { passed: 7, failed: 3, ignored: 1 });
         assert_eq!(count.to_string(), "7 passed, 3 failed, 1 skipped");
         assert_eq!(Count::default().to_string(), "0 passed, 0 failed");
+    }
+
+    #[test]
+    fn the_simulation_runs_unless_something_else_is_asked_for() {
+        let args = |packages: &[&str], arguments: &[&str]| Args {
+            packages: packages.iter().map(|&package| package.to_owned()).collect(),
+            arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+        };
+        assert!(args(&[], &[]).covers_simulation());
+        assert!(args(&["raft-log", "raft-core"], &[]).covers_simulation());
+        assert!(!args(&["raft-log"], &[]).covers_simulation());
+        assert!(!args(&[], &["some_name"]).covers_simulation());
     }
 
     #[test]
