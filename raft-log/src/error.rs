@@ -16,8 +16,8 @@ use crate::page::PageFault;
 /// An older copy of it is worse than none: a node that has forgotten its vote votes twice, and one that has forgotten
 /// entries it acknowledged lets the cluster lose them.
 const ADVICE: &str = "put back exactly this folder as it last was, never an older copy: that one has forgotten votes \
-    and acknowledged entries. If there is none, keep this node stopped; the others go on while they are a majority, and \
-    one change of the members replaces it by a node with an empty folder, which has a new id";
+    and acknowledged entries. Failing that, replace this node by one with an empty folder, which has a new id, through a \
+    change of the members";
 
 /// What was asked of the operating system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

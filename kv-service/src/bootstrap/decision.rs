@@ -14,7 +14,7 @@ use raft_core::configuration::{Configuration, ConfigurationError, Member, Member
 use raft_core::types::{ClusterId, NodeId};
 
 use crate::CLUSTER_VERSION;
-use crate::advice::LOST_FOLDER;
+use crate::advice::{PUT_BACK, REPLACE};
 
 /// What a node says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub(crate) enum Reason {
     #[error(
         "node {peer} at {address} belongs to cluster {cluster_id}, in which this node has no part: this node \
          founds nothing, serves nothing, and waits to be let in: with kvctl member add if it is new. If it is a member \
-         that lost its data folder, {LOST_FOLDER}. In that node's words: {objection}"
+         that lost its data folder, {PUT_BACK}, {REPLACE}. In that node's words: {objection}"
     )]
     Stranger { peer: Label, address: String, cluster_id: ClusterId, objection: String },
     /// There is a cluster, and this node is listed in it.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use raft_core::types::EntryId;
 use raft_snapshot::FileError;
 
-use crate::advice::LOST_FOLDER;
+use crate::advice::{PUT_BACK, REPLACE};
 
 /// Why a data folder cannot be used. Except for a lock file, and of a new folder the folder itself, nothing was
 /// changed.
@@ -45,8 +45,9 @@ pub enum FolderError {
     },
     /// There are snapshots, and no log.
     #[error(
-        "data folder {}: there is {} but no log: this node's term and vote are lost{}{}",
-        path.display(), Snapshots(.whole.as_ref()), Besides(.damaged), Advice(true)
+        "data folder {}: there is {} but no log: this node's term and vote are lost{}; nothing was changed; {PUT_BACK}, \
+         {REPLACE}",
+        path.display(), Snapshots(.whole.as_ref()), Besides(.damaged)
     )]
     LogMissing {
         /// The folder.
@@ -108,7 +109,7 @@ impl fmt::Display for Snapshots<'_> {
     }
 }
 
-/// What to do about a loss.
+/// What to do about a loss beyond what the log says of it.
 struct Advice(bool);
 
 impl fmt::Display for Advice {
@@ -116,6 +117,6 @@ impl fmt::Display for Advice {
         if !self.0 {
             return Ok(());
         }
-        write!(f, "; nothing was changed: {LOST_FOLDER}")
+        write!(f, ". Nothing was changed. To replace it: {REPLACE}")
     }
 }
