@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::disk::Tag;
 use super::node::Node;
 use super::violation::Violation;
+use crate::block::EntryKind;
 use crate::configuration::Configuration;
 use crate::fingerprint::{Mixer, Naming};
 use crate::raft::RoleName;
@@ -64,6 +65,20 @@ pub(super) struct History {
     pub(super) repeats: u8,
 }
 
+/// By whom a node counts, and since which entry of its log.
+#[derive(Clone, Copy)]
+pub(super) struct Ballot<'a> {
+    configuration: Option<&'a Configuration>,
+    set_at: usize,
+}
+
+impl<'a> Ballot<'a> {
+    pub(super) fn of(view: &'a View) -> Self {
+        let entry = view.log.iter().rposition(|tag| tag.kind == EntryKind::Configuration);
+        Self { configuration: view.configuration.as_deref(), set_at: entry.map_or(0, |place| place + 1) }
+    }
+}
+
 impl History {
     /// What was committed by anybody.
     pub(super) fn committed(&self) -> LogIndex {
@@ -71,11 +86,11 @@ impl History {
     }
 
     /// Checks what became of one node among the `others`, and takes note of it. If the node commits something, it does by the
-    /// majorities of `in_force`.
+    /// majorities that were in force before; behind their own entry, once that is committed, by those that follow it.
     pub(super) fn witness<'a>(
         &mut self,
         [before, after]: [&View; 2],
-        in_force: Option<&Configuration>,
+        in_force: [Ballot<'_>; 2],
         others: impl Iterator<Item = &'a View> + Clone,
     ) -> Result<(), Violation> {
         if after.log != before.log {
@@ -119,7 +134,7 @@ impl History {
     fn commits<'a>(
         &mut self,
         node: &View,
-        in_force: Option<&Configuration>,
+        [before, next]: [Ballot<'_>; 2],
         mut others: impl Iterator<Item = &'a View> + Clone,
     ) -> Result<(), Violation> {
         let commit = usize::try_from(node.commit.0).expect("explored logs are short");
@@ -131,7 +146,9 @@ impl History {
         if commit <= self.committed.len() {
             return Ok(());
         }
-        check_quorum(node, in_force, others.clone())?;
+        let seam = if before.set_at < next.set_at { before.set_at.min(commit) } else { commit };
+        check_quorum(node, seam, before, others.clone())?;
+        check_quorum(node, commit, next, others.clone())?;
         let new = node.log.iter().skip(self.committed.len()).take(commit - self.committed.len());
         self.committed.extend(new.map(|tag| (*tag, node.term)));
         let later = |other: &&View| other.leads && other.term > node.term;
@@ -181,19 +198,20 @@ fn check_matching(node: &View, other: &View) -> Result<(), Violation> {
     }
 }
 
-/// The disks of a quorum hold what the leader calls committed; that of a joint configuration, both quorums'.
+/// The disks of a quorum hold the first `length` entries, which the leader calls committed; those of a joint configuration,
+/// both quorums'.
 fn check_quorum<'a>(
     leader: &View,
-    in_force: Option<&Configuration>,
+    length: usize,
+    ballot: Ballot<'_>,
     others: impl Iterator<Item = &'a View> + Clone,
 ) -> Result<(), Violation> {
-    let length = usize::try_from(leader.commit.0).expect("explored logs are short");
     let disk_of = |id: NodeId| {
         let own = (leader.id == id).then_some(leader);
         own.or_else(|| others.clone().find(|other| other.id == id)).map(|view| &view.disk)
     };
     let holds = |id: NodeId| disk_of(id).is_some_and(|disk| disk.get(..length) == leader.log.get(..length));
-    let in_force = in_force.filter(|_| leader.leads && length <= leader.log.len());
+    let in_force = ballot.configuration.filter(|_| leader.leads && length <= leader.log.len());
     let quorum = in_force.map(|configuration| configuration.quorum().clone()).unwrap_or_default();
     let majority = |voters: &[NodeId]| {
         voters.is_empty() || voters.iter().filter(|id| holds(**id)).count() * 2 > voters.len()
@@ -202,5 +220,5 @@ fn check_quorum<'a>(
         return Ok(());
     }
     let holders = quorum.voters().into_iter().filter(|id| holds(*id)).collect();
-    Err(Violation::CommittedTooEarly { node: leader.id, index: leader.commit, holders })
+    Err(Violation::CommittedTooEarly { node: leader.id, index: LogIndex(length as u64), holders })
 }

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::action::Action;
 use super::bounds::Bounds;
 use super::disk::Disk;
-use super::history::{History, View};
+use super::history::{Ballot, History, View};
 use super::node::{Envelope, Node, Stimulus};
 use super::state::State;
 use super::symmetry::{Renaming, renamings};
@@ -264,7 +264,8 @@ impl Model {
             let others = others.map(|(_, node)| &self.views[*node as usize]);
             let [was, is] = [before, reaction.node].map(|node| &self.views[node as usize]);
             // Whoever is asked for other members counts by them at once; else they follow from what was committed before.
-            let in_force = if matches!(event, Event::Change(_)) { is } else { was }.configuration.as_deref();
+            let before = if matches!(event, Event::Change(_)) { is } else { was };
+            let in_force = [before, is].map(Ballot::of);
             history.witness([was, is], in_force, others)?;
             state.history = self.number_history(history);
         }
