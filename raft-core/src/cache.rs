@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use crate::block::Block;
+use crate::block::{Block, Blocks};
 use crate::fingerprint::Mixer;
 use crate::types::LogIndex;
 
@@ -47,13 +47,13 @@ impl Cache {
 
     /// Entries `from..=through`, cut before the block that would exceed `max_bytes` (never before the first);
     /// `None` if `from` is not here.
-    pub(crate) fn get(&self, from: LogIndex, through: LogIndex, max_bytes: usize) -> Option<Vec<Block>> {
+    pub(crate) fn get(&self, from: LogIndex, through: LogIndex, max_bytes: usize) -> Option<Blocks> {
         if self.blocks.front().is_none_or(|block| block.first_index() > from) {
             return None;
         }
         let start = self.block_of(from);
         let mut bytes = 0;
-        let mut found = Vec::new();
+        let mut found = Blocks::new();
         for block in self.blocks.range(start..).take_while(|block| block.first_index() <= through) {
             let block = block.slice(block.first_index().max(from), block.last_index().min(through));
             bytes += block.encoded_bytes();

@@ -299,7 +299,7 @@ impl Raft {
         });
         let block = entries.finish(LogIndex(1), term);
         let block = block.expect("the builder holds one entry");
-        self.append_to_log(&block);
+        self.append_to_log(block);
         self.configurations.push(LogIndex(1), Arc::new(configuration));
         self.election_deadline = self.now;
         Ok(self.terms.last())
@@ -334,10 +334,10 @@ impl Raft {
     }
 
     /// The one place where entries enter the log.
-    fn append_to_log(&mut self, block: &Block) {
-        self.terms.append(block);
+    fn append_to_log(&mut self, block: Block) {
+        self.terms.append(&block);
         self.cache.push(block.clone());
-        self.writes.append(block.clone());
+        self.writes.append(block);
     }
 
     /// Brings the configurations among `block`'s entries into force. `[Raft §6]`

@@ -75,6 +75,6 @@ impl BlockBuilder {
         }
         assert!(u32::try_from(self.payload.len()).is_ok(), "a block's payload is below 4 GiB");
         let runs = smallvec![TermRun { first, term }];
-        Some(Block { runs, table: self.table.freeze(), payload: self.payload.freeze() })
+        Some(Block::new(runs, self.table.freeze(), self.payload.freeze()))
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::SnapshotPolicy;
-use crate::block::Block;
+use crate::block::{Block, Blocks};
 use crate::error::Halt;
 use crate::snapshot::SnapshotView;
 use crate::state_machine::StateMachine;
@@ -35,7 +35,7 @@ pub(super) struct Applier<M: StateMachine> {
 }
 
 enum Job {
-    Apply(Vec<Block>),
+    Apply(Blocks),
     Restore(EntryId, Option<Box<dyn io::Read + Send>>),
 }
 
@@ -103,7 +103,7 @@ impl<M: StateMachine> Applier<M> {
         }
     }
 
-    pub(super) fn push(&mut self, blocks: Vec<Block>) {
+    pub(super) fn push(&mut self, blocks: Blocks) {
         self.queue.push_back(Job::Apply(blocks));
     }
 
@@ -138,7 +138,7 @@ impl<M: StateMachine> Applier<M> {
             };
             let (now, later) = match blocks.last() {
                 Some(block) if block.last_index() > boundary => split(blocks, boundary),
-                _ => (blocks, Vec::new()),
+                _ => (blocks, Blocks::new()),
             };
             if !later.is_empty() {
                 self.queue.push_front(Job::Apply(later));
@@ -245,8 +245,8 @@ impl<M: StateMachine> Applier<M> {
 }
 
 /// The entries through `boundary`, and those behind it.
-fn split(blocks: Vec<Block>, boundary: LogIndex) -> (Vec<Block>, Vec<Block>) {
-    let (mut now, mut later) = (Vec::with_capacity(blocks.len()), Vec::new());
+fn split(blocks: Blocks, boundary: LogIndex) -> (Blocks, Blocks) {
+    let (mut now, mut later) = (Blocks::new(), Blocks::new());
     for block in blocks {
         if block.last_index() <= boundary {
             now.push(block);

@@ -71,7 +71,7 @@ impl Raft {
         if let Role::Leader(leader) = &mut self.role {
             leader.uncommitted.push(block.last_index(), block.encoded_bytes());
         }
-        self.append_to_log(&block);
+        self.append_to_log(block);
         first
     }
 

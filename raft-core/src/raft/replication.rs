@@ -5,7 +5,7 @@
 
 use super::Raft;
 use super::role::Role;
-use crate::block::Block;
+use crate::block::{Block, Blocks};
 use crate::effect::Effect;
 use crate::message::{AppendEntries, AppendEntriesResponse, AppendOutcome, Message};
 use crate::progress::ProgressState;
@@ -27,7 +27,7 @@ enum Next {
     Nothing,
     Snapshot,
     Fetch(LogIndex),
-    Send(EntryId, Vec<Block>),
+    Send(EntryId, Blocks),
 }
 
 impl Raft {
@@ -64,7 +64,7 @@ impl Raft {
         let Some(term) = self.terms.term_at(prev) else { return Next::Snapshot };
         let prev_entry = EntryId::new(term, prev);
         if nothing_new {
-            return Next::Send(prev_entry, Vec::new());
+            return Next::Send(prev_entry, Blocks::new());
         }
         match self.cache.get(progress.next_index, last, options.max_message_bytes) {
             Some(blocks) => Next::Send(prev_entry, blocks),
@@ -73,7 +73,7 @@ impl Raft {
         }
     }
 
-    fn send_append(&mut self, to: NodeId, prev_entry: EntryId, blocks: Vec<Block>) {
+    fn send_append(&mut self, to: NodeId, prev_entry: EntryId, blocks: Blocks) {
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(progress) = leader.progress.get_mut(&to) else { return };
         let message = AppendEntries {
@@ -251,7 +251,7 @@ impl Raft {
             Ok(blocks) => {
                 let prev = self.terms.term_at(from.prev()).map(|term| EntryId::new(term, from.prev()));
                 if let Some(prev_entry) = prev.filter(|_| self.are_own(&blocks, from)) {
-                    self.send_append(peer, prev_entry, blocks);
+                    self.send_append(peer, prev_entry, blocks.into());
                 }
             }
             Err(ReadFailure::Compacted { .. }) => self.needs_snapshot(peer),
