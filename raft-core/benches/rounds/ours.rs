@@ -1,8 +1,10 @@
 //! This crate: three drivers over a log in memory.
 
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::Read;
-use std::sync::{Arc, Mutex};
+use std::rc::Rc;
+use std::sync::Arc;
 
 use raft_core::configuration::{Configuration, Member, MemberRole};
 use raft_core::driver::{Driver, Event, Outcome, Parts, SnapshotPolicy};
@@ -19,14 +21,14 @@ use super::{Cluster, command};
 #[derive(Default)]
 struct MemoryLog {
     blocks: Vec<Block>,
-    durable: Arc<Mutex<Option<WriteId>>>,
+    durable: Rc<Cell<Option<WriteId>>>,
 }
 
 impl LogStore for MemoryLog {
     fn submit(&mut self, write: Write) {
         assert!(write.truncate_from.is_none() && write.reset.is_none(), "nothing goes wrong here");
         self.blocks.extend(write.append);
-        *self.durable.lock().expect("one thread") = Some(write.id);
+        self.durable.set(Some(write.id));
     }
 
     fn read(&mut self, request: ReadRequest) {
@@ -38,11 +40,11 @@ impl LogStore for MemoryLog {
 
 /// Messages of one node to the others.
 #[derive(Clone, Default)]
-struct Outbox(Arc<Mutex<Vec<(NodeId, Message)>>>);
+struct Outbox(Rc<RefCell<Vec<(NodeId, Message)>>>);
 
 impl Transport for Outbox {
     fn send(&mut self, to: NodeId, message: Message) -> Result<(), SendError> {
-        self.0.lock().expect("one thread").push((to, message));
+        self.0.borrow_mut().push((to, message));
         Ok(())
     }
 
@@ -107,7 +109,7 @@ impl StateMachine for Counter {
 
 struct Node {
     driver: Driver<MemoryLog, Outbox, NoSnapshots, Counter>,
-    durable: Arc<Mutex<Option<WriteId>>>,
+    durable: Rc<Cell<Option<WriteId>>>,
     outbox: Outbox,
     inbox: VecDeque<(NodeId, Message)>,
     /// Something was asked of the driver since its last turn.
@@ -130,7 +132,7 @@ fn id(at: usize) -> NodeId {
 impl Node {
     fn new(at: usize) -> Self {
         let (log, outbox) = (MemoryLog::default(), Outbox::default());
-        let durable = Arc::clone(&log.durable);
+        let durable = Rc::clone(&log.durable);
         let parts = Parts {
             id: id(at),
             options: Options { max_uncommitted_bytes: 1 << 30, ..Options::default() },
@@ -155,8 +157,7 @@ impl Node {
             self.driver.handle(now, Event::Transport(TransportEvent::Message { from, message }));
         }
         self.driver.flush(now);
-        let durable = self.durable.lock().expect("one thread").take();
-        if let Some(id) = durable {
+        if let Some(id) = self.durable.take() {
             self.driver.handle(now, Event::Log(LogEvent::Durable(id)));
             self.driver.flush(now);
         }
@@ -169,8 +170,8 @@ impl Ours {
         loop {
             for at in 0..self.nodes.len() {
                 self.nodes[at].turn(self.now);
-                let sent = std::mem::take(&mut *self.nodes[at].outbox.0.lock().expect("one thread"));
-                for (to, message) in sent {
+                let outbox = Rc::clone(&self.nodes[at].outbox.0);
+                for (to, message) in outbox.borrow_mut().drain(..) {
                     let to = usize::try_from(to.get() - 1).expect("three nodes");
                     self.nodes[to].inbox.push_back((id(at), message));
                 }
