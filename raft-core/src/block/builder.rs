@@ -46,6 +46,13 @@ impl BlockBuilder {
         self.table.put_u32_le(u32::from(kind as u8));
     }
 
+    /// What was collected so far. Collecting goes on in the memory that is left, so that many small blocks share one
+    /// allocation; it is free again when the last of them is.
+    #[must_use]
+    pub fn split(&mut self) -> Self {
+        Self { table: self.table.split(), payload: self.payload.split() }
+    }
+
     /// Number of entries so far.
     #[must_use]
     pub fn entry_count(&self) -> usize {

@@ -82,10 +82,11 @@ where
     }
 
     fn proposed(&mut self, outcome: Result<EntryId, ProposeError>) {
-        let Some(tickets) = self.submitted.pop_front() else { return };
+        let Some(entries) = self.submitted.pop_front() else { return };
+        let tickets = self.tickets.drain(..entries);
         match outcome {
             Ok(first) => self.proposals.appended(first, tickets),
-            Err(error) => self.outcomes.extend(tickets.into_iter().map(|ticket| refused(ticket, error))),
+            Err(error) => self.outcomes.extend(tickets.map(|ticket| refused(ticket, error))),
         }
     }
 
