@@ -81,6 +81,9 @@ pub struct Block(Arc<Parts>);
 
 #[derive(Debug, PartialEq, Eq)]
 struct Parts {
+    /// Asked for all the time; they follow from the runs and the table.
+    first: LogIndex,
+    last: EntryId,
     runs: TermRuns,
     table: Bytes,
     payload: Bytes,
@@ -167,7 +170,10 @@ pub enum BlockError {
 
 impl Block {
     fn new(runs: TermRuns, table: Bytes, payload: Bytes) -> Self {
-        Self(Arc::new(Parts { runs, table, payload }))
+        let first = runs[0].first;
+        let last_index = first.plus((table.len() / ROW_BYTES) as u64).prev();
+        let last = EntryId::new(runs[runs.len() - 1].term, last_index);
+        Self(Arc::new(Parts { first, last, runs, table, payload }))
     }
 
     /// Puts a block together from its parts, checking the block invariant (not the payload checksums).
@@ -202,19 +208,19 @@ impl Block {
     /// Index of the first entry.
     #[must_use]
     pub fn first_index(&self) -> LogIndex {
-        self.0.runs[0].first
+        self.0.first
     }
 
     /// Index of the last entry (inclusive).
     #[must_use]
     pub fn last_index(&self) -> LogIndex {
-        self.first_index().plus(self.entry_count() as u64).prev()
+        self.0.last.index
     }
 
     /// Identity of the last entry.
     #[must_use]
     pub fn last_id(&self) -> EntryId {
-        EntryId::new(self.0.runs[self.0.runs.len() - 1].term, self.last_index())
+        self.0.last
     }
 
     /// Number of entries, at least 1.

@@ -68,12 +68,10 @@ impl Cache {
     /// Position of the first block that reaches `index`. Nearly always it is one of the newest, which are at hand, while a
     /// search through the whole cache touches memory that is not.
     fn block_of(&self, index: LogIndex) -> usize {
-        let newest = self.blocks.len().saturating_sub(4);
-        if self.blocks.get(newest).is_some_and(|block| block.first_index() <= index) {
-            return newest
-                + self.blocks.range(newest..).take_while(|block| block.last_index() < index).count();
-        }
-        self.blocks.partition_point(|block| block.last_index() < index)
+        let mut newest = (1..=4).filter_map(|back| self.blocks.len().checked_sub(back));
+        newest
+            .find(|&at| self.blocks[at].first_index() <= index)
+            .unwrap_or_else(|| self.blocks.partition_point(|block| block.last_index() < index))
     }
 
     pub(crate) fn mix(&self, mixer: &mut Mixer<'_>) {

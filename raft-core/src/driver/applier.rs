@@ -123,11 +123,11 @@ impl<M: StateMachine> Applier<M> {
         self.budget = BYTES_PER_FLUSH;
     }
 
-    /// Applies what the budget allows; `on_reply` gets every entry and its reply. The index through which
-    /// everything is applied, if that is news.
+    /// Applies what the budget allows; `on_replies` gets blocks and takes the replies to their entries. The index through
+    /// which everything is applied, if that is news.
     pub(super) fn run(
         &mut self,
-        mut on_reply: impl FnMut(EntryId, M::Reply),
+        mut on_replies: impl FnMut(&[Block], &mut Vec<M::Reply>),
     ) -> Result<Option<LogIndex>, Halt> {
         let before = self.applied;
         while self.budget > 0 && !self.is_snapshot_due() {
@@ -153,10 +153,7 @@ impl<M: StateMachine> Applier<M> {
             if found != expected {
                 return Err(Halt::RepliesMiscounted { id: last, found, expected });
             }
-            let entries = now.iter().flat_map(Block::entries);
-            for (entry, reply) in entries.zip(self.replies.drain(..)) {
-                on_reply(entry.id, reply);
-            }
+            on_replies(&now, &mut self.replies);
             self.applied = last;
             self.bytes_since_snapshot += bytes;
             self.budget = self.budget.saturating_sub(bytes);

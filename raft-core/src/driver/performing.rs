@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::proposals::Fate;
 use super::{Applied, Driver, MAX_WAITING_READS, Outcome};
+use crate::block::Block;
+use crate::configuration::Configuration;
 use crate::effect::Effect;
 use crate::error::{Halt, ProposeError, ReadError};
 use crate::input::{Input, Ticket};
@@ -152,9 +154,12 @@ where
         }
         let Self { applier, proposals, outcomes, .. } = self;
         applier.covered_through(self.raft.snapshot().last.index);
-        let applied = applier.run(|id, reply| {
-            if !proposals.is_empty() {
-                decide(proposals, outcomes, id, reply);
+        let applied = applier.run(|blocks, replies| {
+            if proposals.is_empty() {
+                return replies.clear();
+            }
+            for (entry, reply) in blocks.iter().flat_map(Block::entries).zip(replies.drain(..)) {
+                decide(proposals, outcomes, entry.id, reply);
             }
         });
         if let Some((at, view)) = self.applier.freeze_if_due() {
@@ -193,32 +198,30 @@ where
             self.transport.set_cluster(cluster_id);
             self.told_cluster = cluster;
         }
-        if !self.somebody_leaves() {
+        let stays = |told: &Configuration, now: &Configuration| {
+            told.members().iter().all(|member| now.member(member.id).is_some())
+        };
+        let told = self.told_configuration.as_deref();
+        if self.new_configuration().is_some_and(|now| told.is_none_or(|told| stays(told, now))) {
             self.tell_members();
         }
     }
 
     /// Tells the transport whom it need not reach any more.
     pub(super) fn dismiss_members(&mut self) {
-        if self.somebody_leaves() {
+        if self.new_configuration().is_some() {
             self.tell_members();
         }
     }
 
-    fn somebody_leaves(&self) -> bool {
-        let (Some(told), Some(now)) = (&self.told_configuration, self.raft.configuration_to_reach()) else {
-            return false;
-        };
-        !Arc::ptr_eq(told, now) && told.members().iter().any(|member| now.member(member.id).is_none())
+    /// What the transport was not told yet.
+    fn new_configuration(&self) -> Option<&Arc<Configuration>> {
+        let is_told = |now| self.told_configuration.as_ref().is_some_and(|told| Arc::ptr_eq(told, now));
+        self.raft.configuration_to_reach().filter(|now| !is_told(now))
     }
 
     fn tell_members(&mut self) {
-        let to_reach = self.raft.configuration_to_reach();
-        let is_told = |now| self.told_configuration.as_ref().is_some_and(|told| Arc::ptr_eq(told, now));
-        if to_reach.is_none_or(is_told) {
-            return;
-        }
-        self.told_configuration = to_reach.cloned();
+        self.told_configuration = self.raft.configuration_to_reach().cloned();
         if let Some(configuration) = &self.told_configuration {
             self.transport.set_configuration(configuration);
         }
