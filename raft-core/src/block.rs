@@ -270,6 +270,12 @@ impl Block {
         Entries { block: self, row: 0, run: 0, offset: 0 }
     }
 
+    /// Whether any entry is a configuration.
+    pub(crate) fn holds_configuration(&self) -> bool {
+        let configuration = EntryKind::Configuration as u8;
+        self.0.table.chunks_exact(ROW_BYTES).any(|row| Row::read(row).kind == configuration)
+    }
+
     /// The entries `from..=through`, sharing this block's bytes.
     ///
     /// # Panics

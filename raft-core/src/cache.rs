@@ -51,16 +51,17 @@ impl Cache {
         if self.blocks.front().is_none_or(|block| block.first_index() > from) {
             return None;
         }
-        let start = self.block_of(from);
+        let mut at = self.block_of(from);
         let mut bytes = 0;
         let mut found = Blocks::new();
-        for block in self.blocks.range(start..).take_while(|block| block.first_index() <= through) {
+        while let Some(block) = self.blocks.get(at).filter(|block| block.first_index() <= through) {
             let block = block.slice(block.first_index().max(from), block.last_index().min(through));
             bytes += block.encoded_bytes();
             if bytes > max_bytes && !found.is_empty() {
                 break;
             }
             found.push(block);
+            at += 1;
         }
         Some(found)
     }
@@ -68,10 +69,12 @@ impl Cache {
     /// Position of the first block that reaches `index`. Nearly always it is one of the newest, which are at hand, while a
     /// search through the whole cache touches memory that is not.
     fn block_of(&self, index: LogIndex) -> usize {
-        let mut newest = (1..=4).filter_map(|back| self.blocks.len().checked_sub(back));
-        newest
-            .find(|&at| self.blocks[at].first_index() <= index)
-            .unwrap_or_else(|| self.blocks.partition_point(|block| block.last_index() < index))
+        let end = self.blocks.len();
+        let newest = end.saturating_sub(4);
+        if self.blocks.get(newest).is_some_and(|block| block.first_index() <= index) {
+            return (newest..end).find(|&at| self.blocks[at].last_index() >= index).unwrap_or(end);
+        }
+        self.blocks.partition_point(|block| block.last_index() < index)
     }
 
     pub(crate) fn mix(&self, mixer: &mut Mixer<'_>) {

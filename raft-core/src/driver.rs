@@ -278,13 +278,14 @@ where
             let mut effects = std::mem::take(&mut self.effects);
             self.raft.drain(&mut effects);
             // First, because an answer may go to a peer that only the new cluster or configuration makes known.
-            self.introduce_members();
+            let somebody_leaves = self.introduce_members();
             for effect in effects.drain(..) {
                 self.perform(now, effect);
             }
             self.effects = effects;
-            // Last, because who leaves is told so before.
-            self.dismiss_members();
+            if somebody_leaves {
+                self.tell_members();
+            }
             let applied = self.apply(now);
             let more = applied && (self.raft.has_more_to_apply() || self.applier.has_work());
             if self.halt.is_some() || !(more || std::mem::take(&mut self.has_new_input)) {
@@ -313,9 +314,9 @@ where
         self.submitted.push_back(1);
     }
 
-    /// Outcomes since the last call, in the order in which they came about.
-    pub fn take_outcomes(&mut self) -> Vec<Outcome<M::Reply>> {
-        std::mem::take(&mut self.outcomes)
+    /// Moves the outcomes since the last call, in the order in which they came about, to `outcomes`.
+    pub fn drain_outcomes(&mut self, outcomes: &mut Vec<Outcome<M::Reply>>) {
+        outcomes.append(&mut self.outcomes);
     }
 
     /// Work for a background thread: run it, then hand [`Event::Restored`] back.

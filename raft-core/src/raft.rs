@@ -210,7 +210,11 @@ impl Raft {
         if !self.halted {
             self.settle();
         }
-        effects.append(&mut self.effects);
+        if effects.is_empty() {
+            std::mem::swap(effects, &mut self.effects);
+        } else {
+            effects.append(&mut self.effects);
+        }
     }
 
     fn settle(&mut self) {
@@ -342,8 +346,10 @@ impl Raft {
 
     /// Brings the configurations among `block`'s entries into force. `[Raft §6]`
     fn adopt_configurations(&mut self, block: &Block) -> Result<(), Halt> {
-        let is_configuration = |kind| kind == EntryKind::Configuration && !mutant!(ConfigurationIgnored);
-        for entry in block.entries().filter(|entry| is_configuration(entry.kind)) {
+        if !block.holds_configuration() || mutant!(ConfigurationIgnored) {
+            return Ok(());
+        }
+        for entry in block.entries().filter(|entry| entry.kind == EntryKind::Configuration) {
             let configuration = Configuration::decode(entry.payload)
                 .map_err(|source| Halt::Configuration { id: entry.id, source })?;
             self.configurations.insert(entry.id.index, Arc::new(configuration));

@@ -130,7 +130,7 @@ impl<M: StateMachine> Applier<M> {
         mut on_replies: impl FnMut(&[Block], &mut Vec<M::Reply>),
     ) -> Result<Option<LogIndex>, Halt> {
         let before = self.applied;
-        while self.budget > 0 && !self.is_snapshot_due() {
+        while self.has_work() && self.budget > 0 && !self.is_snapshot_due() {
             let boundary = self.boundary();
             let Some(state) = &mut self.state else { break };
             let Some(Job::Apply(blocks)) = self.queue.pop_front_if(|job| matches!(job, Job::Apply(_))) else {

@@ -190,8 +190,9 @@ where
         }
     }
 
-    /// Tells the transport of a cluster, of new members and new addresses.
-    pub(super) fn introduce_members(&mut self) {
+    /// Tells the transport of a cluster, of new members and new addresses. Whether members leave, which it must not hear
+    /// before they have been told so: then [`tell_members`](Self::tell_members) later.
+    pub(super) fn introduce_members(&mut self) -> bool {
         // Once others have stored the id they wait for its founder; a founder that forgot it would keep them waiting.
         let cluster = self.raft.durable().0.cluster_id;
         if let Some(cluster_id) = cluster.filter(|_| cluster != self.told_cluster) {
@@ -201,26 +202,18 @@ where
         let stays = |told: &Configuration, now: &Configuration| {
             told.members().iter().all(|member| now.member(member.id).is_some())
         };
-        let told = self.told_configuration.as_deref();
-        if self.new_configuration().is_some_and(|now| told.is_none_or(|told| stays(told, now))) {
-            self.tell_members();
+        match (&self.told_configuration, self.raft.configuration_to_reach()) {
+            (_, None) => false,
+            (Some(told), Some(now)) if Arc::ptr_eq(told, now) => false,
+            (Some(told), Some(now)) if !stays(told, now) => true,
+            (_, Some(_)) => {
+                self.tell_members();
+                false
+            }
         }
     }
 
-    /// Tells the transport whom it need not reach any more.
-    pub(super) fn dismiss_members(&mut self) {
-        if self.new_configuration().is_some() {
-            self.tell_members();
-        }
-    }
-
-    /// What the transport was not told yet.
-    fn new_configuration(&self) -> Option<&Arc<Configuration>> {
-        let is_told = |now| self.told_configuration.as_ref().is_some_and(|told| Arc::ptr_eq(told, now));
-        self.raft.configuration_to_reach().filter(|now| !is_told(now))
-    }
-
-    fn tell_members(&mut self) {
+    pub(super) fn tell_members(&mut self) {
         self.told_configuration = self.raft.configuration_to_reach().cloned();
         if let Some(configuration) = &self.told_configuration {
             self.transport.set_configuration(configuration);
