@@ -190,8 +190,8 @@ where
         }
     }
 
-    /// Tells the transport of a cluster, of new members and new addresses. Whether members leave, which it must not hear
-    /// before they have been told so: then [`tell_members`](Self::tell_members) later.
+    /// Tells the transport of a cluster, of new members and new addresses. If somebody leaves, it is told when the effects
+    /// are carried out, because the leaver is to hear of it as well: then true, and nothing of the members is told yet.
     pub(super) fn introduce_members(&mut self) -> bool {
         // Once others have stored the id they wait for its founder; a founder that forgot it would keep them waiting.
         let cluster = self.raft.durable().0.cluster_id;
@@ -213,6 +213,7 @@ where
         }
     }
 
+    /// Tells the transport whom to reach from now on.
     pub(super) fn tell_members(&mut self) {
         self.told_configuration = self.raft.configuration_to_reach().cloned();
         if let Some(configuration) = &self.told_configuration {
