@@ -23,6 +23,8 @@ mod tests;
 pub use builder::BlockBuilder;
 pub use header::BlockHeader;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -69,9 +71,19 @@ pub struct TermRun {
 /// A few runs; nearly always one.
 pub type TermRuns = SmallVec<[TermRun; 1]>;
 
-/// A contiguous range of log entries. Cheap to clone; see the module for layout and invariant.
+/// Blocks in order, each going on where the one before it ends; nearly always one.
+pub type Blocks = SmallVec<[Block; 2]>;
+
+/// A contiguous range of log entries. One pointer, because a block is in many places at once: log, cache, messages, the
+/// queue of what to apply. See the module for layout and invariant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block(Arc<Parts>);
+
 #[derive(Debug, PartialEq, Eq)]
-pub struct Block {
+struct Parts {
+    /// Asked for all the time; they follow from the runs and the table.
+    first: LogIndex,
+    last: EntryId,
     runs: TermRuns,
     table: Bytes,
     payload: Bytes,
@@ -156,15 +168,14 @@ pub enum BlockError {
     },
 }
 
-impl Clone for Block {
-    fn clone(&self) -> Self {
-        // The runs are plain bytes, nearly always one: copied as such, not element by element.
-        let runs = TermRuns::from_slice(&self.runs);
-        Self { runs, table: self.table.clone(), payload: self.payload.clone() }
-    }
-}
-
 impl Block {
+    fn new(runs: TermRuns, table: Bytes, payload: Bytes) -> Self {
+        let first = runs[0].first;
+        let last_index = first.plus((table.len() / ROW_BYTES) as u64).prev();
+        let last = EntryId::new(runs[runs.len() - 1].term, last_index);
+        Self(Arc::new(Parts { first, last, runs, table, payload }))
+    }
+
     /// Puts a block together from its parts, checking the block invariant (not the payload checksums).
     ///
     /// # Errors
@@ -191,55 +202,55 @@ impl Block {
             let (found, expected) = (sum, payload.len() as u64);
             return Err(BlockError::Length { first, part: "sum of the table's lengths", found, expected });
         }
-        Ok(Self { runs: header.runs, table, payload })
+        Ok(Self::new(header.runs, table, payload))
     }
 
     /// Index of the first entry.
     #[must_use]
     pub fn first_index(&self) -> LogIndex {
-        self.runs[0].first
+        self.0.first
     }
 
     /// Index of the last entry (inclusive).
     #[must_use]
     pub fn last_index(&self) -> LogIndex {
-        self.first_index().plus(self.entry_count() as u64).prev()
+        self.0.last.index
     }
 
     /// Identity of the last entry.
     #[must_use]
     pub fn last_id(&self) -> EntryId {
-        EntryId::new(self.runs[self.runs.len() - 1].term, self.last_index())
+        self.0.last
     }
 
     /// Number of entries, at least 1.
     #[must_use]
     pub fn entry_count(&self) -> usize {
-        self.table.len() / ROW_BYTES
+        self.0.table.len() / ROW_BYTES
     }
 
     /// Bytes of the header, table and payload together: what the block costs on a wire or disk, near enough.
     #[must_use]
     pub fn encoded_bytes(&self) -> usize {
-        BlockHeader::len_with(self.runs.len()) + self.table.len() + self.payload.len()
+        BlockHeader::len_with(self.0.runs.len()) + self.0.table.len() + self.0.payload.len()
     }
 
     /// The term runs, first to last; never empty.
     #[must_use]
     pub fn runs(&self) -> &[TermRun] {
-        &self.runs
+        &self.0.runs
     }
 
     /// The table, in the layout of the module.
     #[must_use]
-    pub const fn table(&self) -> &Bytes {
-        &self.table
+    pub fn table(&self) -> &Bytes {
+        &self.0.table
     }
 
     /// All payloads, one after the other.
     #[must_use]
-    pub const fn payload(&self) -> &Bytes {
-        &self.payload
+    pub fn payload(&self) -> &Bytes {
+        &self.0.payload
     }
 
     /// The header that, with [`table`](Self::table) and [`payload`](Self::payload), makes this block again.
@@ -248,8 +259,8 @@ impl Block {
         BlockHeader {
             first: self.first_index(),
             entries: u32::try_from(self.entry_count()).expect("a block holds fewer than 2^32 entries"),
-            payload_bytes: u32::try_from(self.payload.len()).expect("a payload is below 2^32 bytes"),
-            runs: self.runs.clone(),
+            payload_bytes: u32::try_from(self.0.payload.len()).expect("a payload is below 2^32 bytes"),
+            runs: self.0.runs.clone(),
         }
     }
 
@@ -257,6 +268,12 @@ impl Block {
     #[must_use]
     pub fn entries(&self) -> Entries<'_> {
         Entries { block: self, row: 0, run: 0, offset: 0 }
+    }
+
+    /// Whether any entry is a configuration.
+    pub(crate) fn holds_configuration(&self) -> bool {
+        let configuration = EntryKind::Configuration as u8;
+        self.0.table.chunks_exact(ROW_BYTES).any(|row| Row::read(row).kind == configuration)
     }
 
     /// The entries `from..=through`, sharing this block's bytes.
@@ -280,14 +297,19 @@ impl Block {
         let bytes_of = |rows: &[u8]| {
             rows.chunks_exact(ROW_BYTES).map(|row| Row::read(row).length as usize).sum::<usize>()
         };
-        let start = bytes_of(&self.table[..rows.start * ROW_BYTES]);
-        let table = self.table.slice(rows.start * ROW_BYTES..rows.end * ROW_BYTES);
-        let payload = self.payload.slice(start..start + bytes_of(&table));
-        let started = self.runs.iter().take_while(|run| run.first <= from).count();
+        let start = bytes_of(&self.0.table[..rows.start * ROW_BYTES]);
+        let table = self.0.table.slice(rows.start * ROW_BYTES..rows.end * ROW_BYTES);
+        let payload = self.0.payload.slice(start..start + bytes_of(&table));
+        let started = self.0.runs.iter().take_while(|run| run.first <= from).count();
         let mut runs = TermRuns::new();
-        runs.push(TermRun { first: from, term: self.runs[started - 1].term });
-        runs.extend(self.runs[started..].iter().take_while(|run| run.first <= through).copied());
-        Self { runs, table, payload }
+        runs.push(TermRun { first: from, term: self.0.runs[started - 1].term });
+        runs.extend(self.0.runs[started..].iter().take_while(|run| run.first <= through).copied());
+        Self::new(runs, table, payload)
+    }
+
+    /// The entries from `from` on; see [`slice`](Self::slice).
+    pub(crate) fn into_tail(self, from: LogIndex) -> Self {
+        if from == self.first_index() { self } else { self.slice(from, self.last_index()) }
     }
 
     /// What a configuration says counts, not its bytes: they hold names and addresses.
@@ -331,18 +353,18 @@ impl<'a> Iterator for Entries<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let block = self.block;
-        let row = block.table.get(self.row * ROW_BYTES..(self.row + 1) * ROW_BYTES)?;
+        let row = block.0.table.get(self.row * ROW_BYTES..(self.row + 1) * ROW_BYTES)?;
         let row = Row::read(row);
         let index = block.first_index().plus(self.row as u64);
-        if block.runs.get(self.run + 1).is_some_and(|next| next.first == index) {
+        if block.0.runs.get(self.run + 1).is_some_and(|next| next.first == index) {
             self.run += 1;
         }
         let end = self.offset + row.length as usize;
-        let payload = &block.payload[self.offset..end];
+        let payload = &block.0.payload[self.offset..end];
         self.row += 1;
         self.offset = end;
         Some(EntryRef {
-            id: EntryId::new(block.runs[self.run].term, index),
+            id: EntryId::new(block.0.runs[self.run].term, index),
             kind: EntryKind::from_byte(row.kind).expect("checked by the gateway"),
             crc: row.crc,
             payload,

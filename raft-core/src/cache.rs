@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use crate::block::Block;
+use crate::block::{Block, Blocks};
 use crate::fingerprint::Mixer;
 use crate::types::LogIndex;
 
@@ -47,20 +47,21 @@ impl Cache {
 
     /// Entries `from..=through`, cut before the block that would exceed `max_bytes` (never before the first);
     /// `None` if `from` is not here.
-    pub(crate) fn get(&self, from: LogIndex, through: LogIndex, max_bytes: usize) -> Option<Vec<Block>> {
+    pub(crate) fn get(&self, from: LogIndex, through: LogIndex, max_bytes: usize) -> Option<Blocks> {
         if self.blocks.front().is_none_or(|block| block.first_index() > from) {
             return None;
         }
-        let start = self.block_of(from);
+        let mut at = self.block_of(from);
         let mut bytes = 0;
-        let mut found = Vec::new();
-        for block in self.blocks.range(start..).take_while(|block| block.first_index() <= through) {
+        let mut found = Blocks::new();
+        while let Some(block) = self.blocks.get(at).filter(|block| block.first_index() <= through) {
             let block = block.slice(block.first_index().max(from), block.last_index().min(through));
             bytes += block.encoded_bytes();
             if bytes > max_bytes && !found.is_empty() {
                 break;
             }
             found.push(block);
+            at += 1;
         }
         Some(found)
     }
@@ -68,10 +69,10 @@ impl Cache {
     /// Position of the first block that reaches `index`. Nearly always it is one of the newest, which are at hand, while a
     /// search through the whole cache touches memory that is not.
     fn block_of(&self, index: LogIndex) -> usize {
-        let newest = self.blocks.len().saturating_sub(4);
+        let end = self.blocks.len();
+        let newest = end.saturating_sub(4);
         if self.blocks.get(newest).is_some_and(|block| block.first_index() <= index) {
-            return newest
-                + self.blocks.range(newest..).take_while(|block| block.last_index() < index).count();
+            return (newest..end).find(|&at| self.blocks[at].last_index() >= index).unwrap_or(end);
         }
         self.blocks.partition_point(|block| block.last_index() < index)
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub use applier::{RestoreJob, Restored};
 
-use crate::block::BlockBuilder;
+use crate::block::{BlockBuilder, EntryKind};
 use crate::configuration::{Configuration, MemberChange};
 use crate::effect::Effect;
 use crate::error::{Halt, ProposeError, ReadError, StartError, TransferError};
@@ -124,6 +124,10 @@ pub enum Outcome<R> {
 /// Confirmed reads that may wait for applying at a time.
 const MAX_WAITING_READS: usize = 1 << 16;
 
+/// Entries, and bytes of them, for which a driver asks memory at a time.
+const GATHERED_ENTRIES: usize = 1 << 10;
+const GATHERED_BYTES: usize = 64 << 10;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Driver<L, T, S, M: StateMachine> {
@@ -133,9 +137,12 @@ pub struct Driver<L, T, S, M: StateMachine> {
     snapshots: S,
     applier: Applier<M>,
     proposals: Proposals,
-    gathering: Gathering,
-    /// Tickets of the batches that the core has not answered yet, oldest first.
-    submitted: VecDeque<Vec<Ticket>>,
+    /// Proposals of the current batch.
+    gathering: BlockBuilder,
+    /// Tickets of the proposals that the core has not answered yet, oldest first.
+    tickets: VecDeque<Ticket>,
+    /// How many of them each batch has.
+    submitted: VecDeque<usize>,
     /// Confirmed reads that wait for their index to be applied; indexes ascend.
     reads: VecDeque<(LogIndex, Ticket)>,
     outcomes: Vec<Outcome<M::Reply>>,
@@ -149,13 +156,6 @@ pub struct Driver<L, T, S, M: StateMachine> {
     /// Carrying out an effect has failed at once, which is an input again.
     has_new_input: bool,
     halt: Option<Halt>,
-}
-
-/// Proposals of the current batch.
-#[derive(Debug, Default)]
-struct Gathering {
-    entries: BlockBuilder,
-    tickets: Vec<Ticket>,
 }
 
 impl<L, T, S, M> Driver<L, T, S, M>
@@ -188,7 +188,8 @@ where
             snapshots,
             applier: Applier::new(state_machine, applied, policy),
             proposals: Proposals::default(),
-            gathering: Gathering::default(),
+            gathering: BlockBuilder::with_capacity(GATHERED_ENTRIES, GATHERED_BYTES),
+            tickets: VecDeque::new(),
             submitted: VecDeque::new(),
             reads: VecDeque::new(),
             outcomes: Vec::new(),
@@ -226,9 +227,9 @@ where
             let result = Err(ProposeError::TooLarge { found, limit });
             return self.outcomes.push(Outcome::Proposal { ticket, result });
         }
-        self.gathering.entries.push(crate::block::EntryKind::Normal, parts);
-        self.gathering.tickets.push(ticket);
-        if self.gathering.entries.encoded_bytes() >= self.batch_bytes {
+        self.gathering.push(EntryKind::Normal, parts);
+        self.tickets.push_back(ticket);
+        if self.gathering.encoded_bytes() >= self.batch_bytes {
             self.submit_batch(now);
         }
     }
@@ -241,16 +242,14 @@ where
 
     /// Founds a cluster; its [`Outcome`] carries `ticket`.
     pub fn initialize(&mut self, now: Time, ticket: Ticket, configuration: Configuration) {
-        self.submit_batch(now);
-        self.submitted.push_back(vec![ticket]);
+        self.submit_alone(now, ticket);
         self.raft.step(now, Input::Initialize { ticket, configuration });
     }
 
     /// Changes the members; its [`Outcome`] is that of a proposal, for the first configuration of the change. A joint one is
     /// followed by another by itself.
     pub fn change_members(&mut self, now: Time, ticket: Ticket, changes: Vec<MemberChange>) {
-        self.submit_batch(now);
-        self.submitted.push_back(vec![ticket]);
+        self.submit_alone(now, ticket);
         self.raft.step(now, Input::ChangeMembers { ticket, changes });
     }
 
@@ -279,13 +278,14 @@ where
             let mut effects = std::mem::take(&mut self.effects);
             self.raft.drain(&mut effects);
             // First, because an answer may go to a peer that only the new cluster or configuration makes known.
-            self.introduce_members();
+            let somebody_leaves = self.introduce_members();
             for effect in effects.drain(..) {
                 self.perform(now, effect);
             }
             self.effects = effects;
-            // Last, because who leaves is told so before.
-            self.dismiss_members();
+            if somebody_leaves {
+                self.tell_members();
+            }
             let applied = self.apply(now);
             let more = applied && (self.raft.has_more_to_apply() || self.applier.has_work());
             if self.halt.is_some() || !(more || std::mem::take(&mut self.has_new_input)) {
@@ -298,18 +298,25 @@ where
     }
 
     fn submit_batch(&mut self, now: Time) {
-        if self.gathering.tickets.is_empty() {
+        if self.gathering.is_empty() {
             return;
         }
-        let Gathering { entries, tickets } = std::mem::take(&mut self.gathering);
-        let ticket = tickets[0];
-        self.submitted.push_back(tickets);
-        self.raft.step(now, Input::Propose { ticket, entries });
+        let entries = self.gathering.split();
+        self.submitted.push_back(entries.entry_count());
+        let first = self.tickets.len() - entries.entry_count();
+        self.raft.step(now, Input::Propose { ticket: self.tickets[first], entries });
     }
 
-    /// Outcomes since the last call, in the order in which they came about.
-    pub fn take_outcomes(&mut self) -> Vec<Outcome<M::Reply>> {
-        std::mem::take(&mut self.outcomes)
+    /// What follows is a batch of its own.
+    fn submit_alone(&mut self, now: Time, ticket: Ticket) {
+        self.submit_batch(now);
+        self.tickets.push_back(ticket);
+        self.submitted.push_back(1);
+    }
+
+    /// Moves the outcomes since the last call, in the order in which they came about, to `outcomes`.
+    pub fn drain_outcomes(&mut self, outcomes: &mut Vec<Outcome<M::Reply>>) {
+        outcomes.append(&mut self.outcomes);
     }
 
     /// Work for a background thread: run it, then hand [`Event::Restored`] back.

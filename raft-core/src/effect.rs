@@ -3,7 +3,7 @@
 //! Invariant (safe-when-emitted): every effect may be carried out the moment it is emitted, in order. Whatever depends
 //! on durability is held back inside the core until [`Input::Durable`](crate::Input::Durable) says so.
 
-use crate::block::Block;
+use crate::block::Blocks;
 use crate::error::{Halt, ProposeError, ReadError, TransferError};
 use crate::input::Ticket;
 use crate::message::Message;
@@ -28,7 +28,7 @@ pub enum Effect {
     Read(ReadRequest),
     /// Apply these committed entries, which follow the ones before; answer with
     /// [`Input::Applied`](crate::Input::Applied).
-    Apply(Vec<Block>),
+    Apply(Blocks),
     /// Replace the state by the newest published snapshot's, which ends at this entry.
     Restore(EntryId),
     /// The log may forget entries through this index (inclusive).

@@ -107,7 +107,7 @@ mod uncommitted;
 mod votes;
 mod writes;
 
-pub use block::{Block, BlockBuilder, EntryKind};
+pub use block::{Block, BlockBuilder, Blocks, EntryKind};
 pub use configuration::Configuration;
 pub use driver::Driver;
 pub use effect::Effect;

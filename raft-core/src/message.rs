@@ -3,7 +3,7 @@
 //! The sender is not in the message: the connection's handshake vouches for it. Messages never gain fields (postcard
 //! is positional); a new need is a new variant, gated by the protocol version of the connection.
 
-use crate::block::Block;
+use crate::block::{Block, Blocks};
 use crate::fingerprint::Mixer;
 use crate::time::Time;
 use crate::types::{EntryId, LogIndex, Term};
@@ -160,7 +160,7 @@ pub struct AppendEntries {
     /// The entry before the first one sent (`prevLogIndex`, `prevLogTerm`).
     pub prev_entry: EntryId,
     /// Entries: contiguous blocks from `prev_entry.index + 1` on; none to probe where the logs meet.
-    pub blocks: Vec<Block>,
+    pub blocks: Blocks,
     /// The leader's `commitIndex`, not cut to what is sent here.
     pub leader_commit: LogIndex,
     /// Newest read that waits for a quorum to answer (0: none in this term).

@@ -7,7 +7,45 @@ use std::collections::VecDeque;
 
 use crate::fingerprint::{Mixer, Moment};
 use crate::time::Time;
-use crate::types::LogIndex;
+use crate::types::{LogIndex, NodeId};
+
+/// All peers, ascending by id. They are few and asked for in every step: a search through a list beats a tree.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Peers(Vec<(NodeId, Progress)>);
+
+impl Peers {
+    pub(crate) fn get(&self, id: NodeId) -> Option<&Progress> {
+        self.iter().find(|(peer, _)| *peer == id).map(|(_, progress)| progress)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: NodeId) -> Option<&mut Progress> {
+        self.iter_mut().find(|(peer, _)| *peer == id).map(|(_, progress)| progress)
+    }
+
+    pub(crate) fn get_or_insert_with(&mut self, id: NodeId, new: impl FnOnce() -> Progress) -> &mut Progress {
+        let at = self.0.binary_search_by_key(&id, |(peer, _)| *peer).unwrap_or_else(|at| {
+            self.0.insert(at, (id, new()));
+            at
+        });
+        &mut self.0[at].1
+    }
+
+    pub(crate) fn retain(&mut self, mut stays: impl FnMut(NodeId) -> bool) {
+        self.0.retain(|(peer, _)| stays(*peer));
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = NodeId> {
+        self.iter().map(|(peer, _)| peer)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (NodeId, &Progress)> {
+        self.0.iter().map(|(peer, progress)| (*peer, progress))
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (NodeId, &mut Progress)> {
+        self.0.iter_mut().map(|(peer, progress)| (*peer, progress))
+    }
+}
 
 /// See the module.
 #[derive(Clone, Debug)]

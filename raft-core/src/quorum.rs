@@ -50,13 +50,16 @@ impl Quorum {
     pub fn reached<T: Ord + Copy + Default>(&self, mut value: impl FnMut(NodeId) -> T) -> T {
         let outgoing = if mutant!(JointCommitsByNew) { &[] } else { self.outgoing.as_slice() };
         let mut majority = |voters: &[NodeId]| {
+            if voters.is_empty() {
+                return None;
+            }
             let mut values = SmallVec::<[T; 9]>::new();
             for &voter in voters {
                 values.push(value(voter));
             }
             values.sort_unstable();
             // With n values ascending, n/2 + 1 of them are at or above the one at (n-1)/2.
-            let enough = values.len().wrapping_sub(1) / 2 + usize::from(mutant!(CommitMinority));
+            let enough = (values.len() - 1) / 2 + usize::from(mutant!(CommitMinority));
             values.get(enough).copied()
         };
         match (majority(&self.incoming), majority(outgoing)) {

@@ -210,7 +210,11 @@ impl Raft {
         if !self.halted {
             self.settle();
         }
-        effects.append(&mut self.effects);
+        if effects.is_empty() {
+            std::mem::swap(effects, &mut self.effects);
+        } else {
+            effects.append(&mut self.effects);
+        }
     }
 
     fn settle(&mut self) {
@@ -299,7 +303,7 @@ impl Raft {
         });
         let block = entries.finish(LogIndex(1), term);
         let block = block.expect("the builder holds one entry");
-        self.append_to_log(&block);
+        self.append_to_log(block);
         self.configurations.push(LogIndex(1), Arc::new(configuration));
         self.election_deadline = self.now;
         Ok(self.terms.last())
@@ -334,16 +338,18 @@ impl Raft {
     }
 
     /// The one place where entries enter the log.
-    fn append_to_log(&mut self, block: &Block) {
-        self.terms.append(block);
+    fn append_to_log(&mut self, block: Block) {
+        self.terms.append(&block);
         self.cache.push(block.clone());
-        self.writes.append(block.clone());
+        self.writes.append(block);
     }
 
     /// Brings the configurations among `block`'s entries into force. `[Raft §6]`
     fn adopt_configurations(&mut self, block: &Block) -> Result<(), Halt> {
-        let is_configuration = |kind| kind == EntryKind::Configuration && !mutant!(ConfigurationIgnored);
-        for entry in block.entries().filter(|entry| is_configuration(entry.kind)) {
+        if !block.holds_configuration() || mutant!(ConfigurationIgnored) {
+            return Ok(());
+        }
+        for entry in block.entries().filter(|entry| entry.kind == EntryKind::Configuration) {
             let configuration = Configuration::decode(entry.payload)
                 .map_err(|source| Halt::Configuration { id: entry.id, source })?;
             self.configurations.insert(entry.id.index, Arc::new(configuration));

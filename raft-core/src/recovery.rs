@@ -125,7 +125,7 @@ pub fn go_on_alone(
             current_term: term,
             voted_for: Some(id),
         }),
-        append: configuration_block(&alone, entry),
+        append: configuration_block(&alone, entry).into(),
         ..Write::default()
     };
     let mut dropped = configuration.members().to_vec();

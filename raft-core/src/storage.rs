@@ -7,7 +7,7 @@ use std::error::Error;
 use std::io::Read;
 use std::sync::Arc;
 
-use crate::block::{Block, TermRun};
+use crate::block::{Block, Blocks, TermRun};
 use crate::configuration::Configuration;
 use crate::snapshot::{ChunkSink, ChunkSource, SnapshotInfo, SnapshotMeta, SnapshotOffer, SnapshotView};
 use crate::types::{EntryId, HardState, LogIndex, WriteId};
@@ -30,9 +30,9 @@ pub struct Write {
     /// Forget this entry and all that follow it. May lie behind the last entry there: then there is nothing to forget.
     pub truncate_from: Option<LogIndex>,
     /// Contiguous entries that follow what is there then.
-    pub append: Vec<Block>,
+    pub append: Blocks,
     /// Entries that take the place of damaged ones of the same index and term; nothing else changes.
-    pub fill: Vec<Block>,
+    pub fill: Blocks,
 }
 
 /// Asks for entries that are no longer in memory.

@@ -14,12 +14,13 @@ use crate::types::{EntryId, LogIndex, Term};
 pub(crate) struct LogTerms {
     base: EntryId,
     runs: VecDeque<TermRun>,
-    last: LogIndex,
+    last: EntryId,
 }
 
 impl LogTerms {
     pub(crate) fn new(base: EntryId, runs: &[TermRun], last: LogIndex) -> Self {
-        Self { base, runs: runs.iter().copied().collect(), last }
+        let term = runs.last().map_or(base.term, |run| run.term);
+        Self { base, runs: runs.iter().copied().collect(), last: EntryId::new(term, last) }
     }
 
     /// The entry before the first one.
@@ -27,14 +28,16 @@ impl LogTerms {
         self.base
     }
 
-    pub(crate) fn last(&self) -> EntryId {
-        let term = self.runs.back().map_or(self.base.term, |run| run.term);
-        EntryId::new(term, self.last)
+    pub(crate) const fn last(&self) -> EntryId {
+        self.last
     }
 
     /// The term at `index`, from the base to the last entry (both inclusive).
     pub(crate) fn term_at(&self, index: LogIndex) -> Option<Term> {
-        if index < self.base.index || index > self.last {
+        if index == self.last.index {
+            return Some(self.last.term);
+        }
+        if index < self.base.index || index > self.last.index {
             return None;
         }
         let after = self.runs.partition_point(|run| run.first <= index);
@@ -50,7 +53,7 @@ impl LogTerms {
     /// Whatever lies behind it up to `other.index` has a later term than `other` and so cannot be in a log that has
     /// `other`. `[Raft §5.3]`, the optimisation at its end, for both sides.
     pub(crate) fn last_not_after(&self, other: EntryId) -> EntryId {
-        let mut index = other.index.min(self.last);
+        let mut index = other.index.min(self.last.index);
         let mut after = self.runs.partition_point(|run| run.first <= index);
         while after > 0 && self.runs[after - 1].term > other.term {
             after -= 1;
@@ -64,7 +67,7 @@ impl LogTerms {
 
     /// Whether `block` has exactly these terms.
     pub(crate) fn matches(&self, block: &Block) -> bool {
-        block.last_index() <= self.last && self.first_mismatch(block).is_none()
+        block.last_index() <= self.last.index && self.first_mismatch(block).is_none()
     }
 
     /// The first entry of `block` that is not in this log; entries before the base count as being there.
@@ -86,7 +89,7 @@ impl LogTerms {
     /// Last index of the run that `index` lies in.
     fn run_end(&self, index: LogIndex) -> LogIndex {
         let after = self.runs.partition_point(|run| run.first <= index);
-        self.runs.get(after).map_or(self.last, |run| run.first.prev())
+        self.runs.get(after).map_or(self.last.index, |run| run.first.prev())
     }
 
     /// Takes in the terms of a block that follows the last entry.
@@ -94,23 +97,23 @@ impl LogTerms {
     /// # Panics
     /// If it does not follow, in index or in term.
     pub(crate) fn append(&mut self, block: &Block) {
-        assert_eq!(block.first_index(), self.last.next(), "blocks are contiguous");
+        assert_eq!(block.first_index(), self.last.index.next(), "blocks are contiguous");
         for &run in block.runs() {
-            let last = self.last().term;
+            let last = self.last.term;
             assert!(run.term >= last, "terms ascend: {} after {last}", run.term);
             if run.term > last || self.runs.is_empty() {
                 self.runs.push_back(run);
             }
-            self.last = run.first;
+            self.last.term = run.term;
         }
-        self.last = block.last_index();
+        self.last = block.last_id();
     }
 
     pub(crate) fn mix(&self, mixer: &mut Mixer<'_>) {
         let Self { base, runs, last } = self;
         mixer.entry(*base);
         mixer.list(runs, |mixer, run| mixer.entry(EntryId::new(run.term, run.first)));
-        mixer.index(*last);
+        mixer.index(last.index);
     }
 
     /// Forgets `from` and what follows.
@@ -119,7 +122,8 @@ impl LogTerms {
         while self.runs.back().is_some_and(|run| run.first >= from) {
             self.runs.pop_back();
         }
-        self.last = self.last.min(from.prev());
+        let term = self.runs.back().map_or(self.base.term, |run| run.term);
+        self.last = EntryId::new(term, self.last.index.min(from.prev()));
     }
 
     /// Forgets everything through `through`, which becomes the base.
@@ -131,7 +135,7 @@ impl LogTerms {
         if let Some(front) = self.runs.front_mut() {
             front.first = front.first.max(through.next());
         }
-        if through == self.last {
+        if through == self.last.index {
             self.runs.clear();
         }
         self.base = EntryId::new(term, through);
@@ -139,7 +143,7 @@ impl LogTerms {
 
     /// Forgets everything; the log starts again after `base`.
     pub(crate) fn reset(&mut self, base: EntryId) {
-        *self = Self { base, runs: VecDeque::new(), last: base.index };
+        *self = Self { base, runs: VecDeque::new(), last: base };
     }
 }
 

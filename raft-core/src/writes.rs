@@ -121,6 +121,8 @@ impl Writes {
 
     /// Closes the open write, now; `last` is the last entry of the log in memory.
     pub(crate) fn take(&mut self, last: LogIndex, now: Time) -> Option<Write> {
+        // Nearly always there is none, and a write is large to move.
+        self.open.as_ref()?;
         let write = self.open.take()?;
         let touches_log = write.reset.is_some() || write.truncate_from.is_some() || !write.append.is_empty();
         self.pending.push_back(Pending {

@@ -128,7 +128,7 @@ fn stepped(folder: &Path, entries: u64) -> Arm {
         let (started, syncs, first) = (Instant::now(), log.stats().log_syncs.get(), id);
         while started.elapsed() < ROUND {
             id = id.next();
-            log.submit(Write { id, append: vec![blocks.next()], ..Write::default() });
+            log.submit(Write { id, append: vec![blocks.next()].into(), ..Write::default() });
             log.step();
             assert_eq!(durable(&events), id);
         }
@@ -149,7 +149,7 @@ fn pipelined(folder: &Path, entries: u64) -> Arm {
         while done < id || submitting {
             while submitting && id.0 - done.0 < IN_FLIGHT {
                 id = id.next();
-                log.submit(Write { id, append: vec![blocks.next()], ..Write::default() });
+                log.submit(Write { id, append: vec![blocks.next()].into(), ..Write::default() });
             }
             done = durable(&events);
             submitting = started.elapsed() < ROUND;

@@ -1,8 +1,9 @@
 //! This crate: three drivers over a log in memory.
 
-use std::collections::VecDeque;
+use std::cell::{Cell, RefCell};
 use std::io::Read;
-use std::sync::{Arc, Mutex};
+use std::rc::Rc;
+use std::sync::Arc;
 
 use raft_core::configuration::{Configuration, Member, MemberRole};
 use raft_core::driver::{Driver, Event, Outcome, Parts, SnapshotPolicy};
@@ -19,14 +20,14 @@ use super::{Cluster, command};
 #[derive(Default)]
 struct MemoryLog {
     blocks: Vec<Block>,
-    durable: Arc<Mutex<Option<WriteId>>>,
+    durable: Rc<Cell<Option<WriteId>>>,
 }
 
 impl LogStore for MemoryLog {
     fn submit(&mut self, write: Write) {
         assert!(write.truncate_from.is_none() && write.reset.is_none(), "nothing goes wrong here");
         self.blocks.extend(write.append);
-        *self.durable.lock().expect("one thread") = Some(write.id);
+        self.durable.set(Some(write.id));
     }
 
     fn read(&mut self, request: ReadRequest) {
@@ -36,13 +37,19 @@ impl LogStore for MemoryLog {
     fn compact(&mut self, _through: LogIndex) {}
 }
 
-/// Messages of one node to the others.
-#[derive(Clone, Default)]
-struct Outbox(Arc<Mutex<Vec<(NodeId, Message)>>>);
+/// Messages on their way to one node, with their senders.
+type Inbox = Rc<RefCell<Vec<(NodeId, Message)>>>;
 
-impl Transport for Outbox {
+/// One node's way to the others.
+struct Network {
+    from: NodeId,
+    inboxes: [Inbox; 3],
+}
+
+impl Transport for Network {
     fn send(&mut self, to: NodeId, message: Message) -> Result<(), SendError> {
-        self.0.lock().expect("one thread").push((to, message));
+        let to = usize::try_from(to.get() - 1).expect("three nodes");
+        self.inboxes[to].borrow_mut().push((self.from, message));
         Ok(())
     }
 
@@ -106,16 +113,18 @@ impl StateMachine for Counter {
 }
 
 struct Node {
-    driver: Driver<MemoryLog, Outbox, NoSnapshots, Counter>,
-    durable: Arc<Mutex<Option<WriteId>>>,
-    outbox: Outbox,
-    inbox: VecDeque<(NodeId, Message)>,
+    driver: Driver<MemoryLog, Network, NoSnapshots, Counter>,
+    durable: Rc<Cell<Option<WriteId>>>,
+    inbox: Inbox,
+    /// What this turn takes.
+    arrived: Vec<(NodeId, Message)>,
     /// Something was asked of the driver since its last turn.
     has_news: bool,
 }
 
 pub(crate) struct Ours {
     nodes: Vec<Node>,
+    outcomes: Vec<Outcome<usize>>,
     now: Time,
     proposed: usize,
     answered: usize,
@@ -128,9 +137,9 @@ fn id(at: usize) -> NodeId {
 }
 
 impl Node {
-    fn new(at: usize) -> Self {
-        let (log, outbox) = (MemoryLog::default(), Outbox::default());
-        let durable = Arc::clone(&log.durable);
+    fn new(at: usize, inboxes: &[Inbox; 3]) -> Self {
+        let log = MemoryLog::default();
+        let durable = Rc::clone(&log.durable);
         let parts = Parts {
             id: id(at),
             options: Options { max_uncommitted_bytes: 1 << 30, ..Options::default() },
@@ -138,25 +147,25 @@ impl Node {
             seed: at as u64,
             recovered: Recovered::default(),
             log,
-            transport: outbox.clone(),
+            transport: Network { from: id(at), inboxes: inboxes.clone() },
             snapshots: NoSnapshots,
             state_machine: Counter::default(),
         };
         let driver = Driver::new(Time::ZERO, parts).expect("the default options work");
-        Self { driver, durable, outbox, inbox: VecDeque::new(), has_news: true }
+        Self { driver, durable, inbox: Rc::clone(&inboxes[at]), arrived: Vec::new(), has_news: true }
     }
 
     /// Takes what has arrived, and what the log has done meanwhile.
     fn turn(&mut self, now: Time) {
-        if self.inbox.is_empty() && !std::mem::take(&mut self.has_news) {
+        std::mem::swap(&mut self.arrived, &mut *self.inbox.borrow_mut());
+        if self.arrived.is_empty() && !std::mem::take(&mut self.has_news) {
             return;
         }
-        for (from, message) in self.inbox.drain(..) {
+        for (from, message) in self.arrived.drain(..) {
             self.driver.handle(now, Event::Transport(TransportEvent::Message { from, message }));
         }
         self.driver.flush(now);
-        let durable = self.durable.lock().expect("one thread").take();
-        if let Some(id) = durable {
+        if let Some(id) = self.durable.take() {
             self.driver.handle(now, Event::Log(LogEvent::Durable(id)));
             self.driver.flush(now);
         }
@@ -167,18 +176,14 @@ impl Ours {
     /// Carries every message that there is.
     fn deliver(&mut self) {
         loop {
-            for at in 0..self.nodes.len() {
-                self.nodes[at].turn(self.now);
-                let sent = std::mem::take(&mut *self.nodes[at].outbox.0.lock().expect("one thread"));
-                for (to, message) in sent {
-                    let to = usize::try_from(to.get() - 1).expect("three nodes");
-                    self.nodes[to].inbox.push_back((id(at), message));
-                }
+            for node in &mut self.nodes {
+                node.turn(self.now);
             }
-            for outcome in self.nodes[LEADER].driver.take_outcomes() {
+            self.nodes[LEADER].driver.drain_outcomes(&mut self.outcomes);
+            for outcome in self.outcomes.drain(..) {
                 self.answered += usize::from(matches!(outcome, Outcome::Proposal { result: Ok(_), .. }));
             }
-            if self.nodes.iter().all(|node| node.inbox.is_empty()) {
+            if self.nodes.iter().all(|node| node.inbox.borrow().is_empty()) {
                 return;
             }
         }
@@ -187,8 +192,9 @@ impl Ours {
 
 impl Cluster for Ours {
     fn new() -> Self {
-        let mut cluster =
-            Self { nodes: (0..3).map(Node::new).collect(), now: Time::ZERO, proposed: 0, answered: 0 };
+        let inboxes = [Inbox::default(), Inbox::default(), Inbox::default()];
+        let nodes = (0..3).map(|at| Node::new(at, &inboxes)).collect();
+        let mut cluster = Self { nodes, outcomes: Vec::new(), now: Time::ZERO, proposed: 0, answered: 0 };
         let member = |at: usize| Member {
             id: id(at),
             role: MemberRole::Voter,

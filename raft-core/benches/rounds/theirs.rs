@@ -46,12 +46,11 @@ impl Node {
         self.applied += entries.iter().filter(is_command).count();
     }
 
-    /// Takes what has arrived; what it sends.
-    fn turn(&mut self) -> Vec<Message> {
+    /// Takes what has arrived; what it sends goes to `sent`.
+    fn turn(&mut self, sent: &mut Vec<Message>) {
         for message in self.inbox.drain(..) {
             self.raft.step(message).expect("a peer's message");
         }
-        let mut sent = Vec::new();
         while self.raft.has_ready() {
             let store = self.raft.store().clone();
             let mut ready = self.raft.ready();
@@ -72,15 +71,16 @@ impl Node {
             self.apply(&committed);
             self.raft.advance_apply();
         }
-        sent
     }
 }
 
 impl Theirs {
     fn deliver(&mut self) {
+        let mut sent = Vec::new();
         loop {
             for at in 0..self.nodes.len() {
-                for message in self.nodes[at].turn() {
+                self.nodes[at].turn(&mut sent);
+                for message in sent.drain(..) {
                     let to = usize::try_from(message.to - 1).expect("three nodes");
                     self.nodes[to].inbox.push_back(message);
                 }

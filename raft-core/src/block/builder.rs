@@ -46,6 +46,13 @@ impl BlockBuilder {
         self.table.put_u32_le(u32::from(kind as u8));
     }
 
+    /// What was collected so far. Collecting goes on in the memory that is left, so that many small blocks share one
+    /// allocation; it is free again when the last of them is.
+    #[must_use]
+    pub fn split(&mut self) -> Self {
+        Self { table: self.table.split(), payload: self.payload.split() }
+    }
+
     /// Number of entries so far.
     #[must_use]
     pub fn entry_count(&self) -> usize {
@@ -75,6 +82,6 @@ impl BlockBuilder {
         }
         assert!(u32::try_from(self.payload.len()).is_ok(), "a block's payload is below 4 GiB");
         let runs = smallvec![TermRun { first, term }];
-        Some(Block { runs, table: self.table.freeze(), payload: self.payload.freeze() })
+        Some(Block::new(runs, self.table.freeze(), self.payload.freeze()))
     }
 }

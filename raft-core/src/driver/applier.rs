@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::SnapshotPolicy;
-use crate::block::Block;
+use crate::block::{Block, Blocks};
 use crate::error::Halt;
 use crate::snapshot::SnapshotView;
 use crate::state_machine::StateMachine;
@@ -35,7 +35,7 @@ pub(super) struct Applier<M: StateMachine> {
 }
 
 enum Job {
-    Apply(Vec<Block>),
+    Apply(Blocks),
     Restore(EntryId, Option<Box<dyn io::Read + Send>>),
 }
 
@@ -103,7 +103,7 @@ impl<M: StateMachine> Applier<M> {
         }
     }
 
-    pub(super) fn push(&mut self, blocks: Vec<Block>) {
+    pub(super) fn push(&mut self, blocks: Blocks) {
         self.queue.push_back(Job::Apply(blocks));
     }
 
@@ -123,14 +123,14 @@ impl<M: StateMachine> Applier<M> {
         self.budget = BYTES_PER_FLUSH;
     }
 
-    /// Applies what the budget allows; `on_reply` gets every entry and its reply. The index through which
-    /// everything is applied, if that is news.
+    /// Applies what the budget allows; `on_replies` gets blocks and takes the replies to their entries. The index through
+    /// which everything is applied, if that is news.
     pub(super) fn run(
         &mut self,
-        mut on_reply: impl FnMut(EntryId, M::Reply),
+        mut on_replies: impl FnMut(&[Block], &mut Vec<M::Reply>),
     ) -> Result<Option<LogIndex>, Halt> {
         let before = self.applied;
-        while self.budget > 0 && !self.is_snapshot_due() {
+        while self.has_work() && self.budget > 0 && !self.is_snapshot_due() {
             let boundary = self.boundary();
             let Some(state) = &mut self.state else { break };
             let Some(Job::Apply(blocks)) = self.queue.pop_front_if(|job| matches!(job, Job::Apply(_))) else {
@@ -138,7 +138,7 @@ impl<M: StateMachine> Applier<M> {
             };
             let (now, later) = match blocks.last() {
                 Some(block) if block.last_index() > boundary => split(blocks, boundary),
-                _ => (blocks, Vec::new()),
+                _ => (blocks, Blocks::new()),
             };
             if !later.is_empty() {
                 self.queue.push_front(Job::Apply(later));
@@ -153,10 +153,7 @@ impl<M: StateMachine> Applier<M> {
             if found != expected {
                 return Err(Halt::RepliesMiscounted { id: last, found, expected });
             }
-            let entries = now.iter().flat_map(Block::entries);
-            for (entry, reply) in entries.zip(self.replies.drain(..)) {
-                on_reply(entry.id, reply);
-            }
+            on_replies(&now, &mut self.replies);
             self.applied = last;
             self.bytes_since_snapshot += bytes;
             self.budget = self.budget.saturating_sub(bytes);
@@ -245,8 +242,8 @@ impl<M: StateMachine> Applier<M> {
 }
 
 /// The entries through `boundary`, and those behind it.
-fn split(blocks: Vec<Block>, boundary: LogIndex) -> (Vec<Block>, Vec<Block>) {
-    let (mut now, mut later) = (Vec::with_capacity(blocks.len()), Vec::new());
+fn split(blocks: Blocks, boundary: LogIndex) -> (Blocks, Blocks) {
+    let (mut now, mut later) = (Blocks::new(), Blocks::new());
     for block in blocks {
         if block.last_index() <= boundary {
             now.push(block);

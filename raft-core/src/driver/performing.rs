@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::proposals::Fate;
 use super::{Applied, Driver, MAX_WAITING_READS, Outcome};
+use crate::block::Block;
+use crate::configuration::Configuration;
 use crate::effect::Effect;
 use crate::error::{Halt, ProposeError, ReadError};
 use crate::input::{Input, Ticket};
@@ -82,10 +84,11 @@ where
     }
 
     fn proposed(&mut self, outcome: Result<EntryId, ProposeError>) {
-        let Some(tickets) = self.submitted.pop_front() else { return };
+        let Some(entries) = self.submitted.pop_front() else { return };
+        let tickets = self.tickets.drain(..entries);
         match outcome {
             Ok(first) => self.proposals.appended(first, tickets),
-            Err(error) => self.outcomes.extend(tickets.into_iter().map(|ticket| refused(ticket, error))),
+            Err(error) => self.outcomes.extend(tickets.map(|ticket| refused(ticket, error))),
         }
     }
 
@@ -151,9 +154,12 @@ where
         }
         let Self { applier, proposals, outcomes, .. } = self;
         applier.covered_through(self.raft.snapshot().last.index);
-        let applied = applier.run(|id, reply| {
-            if !proposals.is_empty() {
-                decide(proposals, outcomes, id, reply);
+        let applied = applier.run(|blocks, replies| {
+            if proposals.is_empty() {
+                return replies.clear();
+            }
+            for (entry, reply) in blocks.iter().flat_map(Block::entries).zip(replies.drain(..)) {
+                decide(proposals, outcomes, entry.id, reply);
             }
         });
         if let Some((at, view)) = self.applier.freeze_if_due() {
@@ -184,40 +190,32 @@ where
         }
     }
 
-    /// Tells the transport of a cluster, of new members and new addresses.
-    pub(super) fn introduce_members(&mut self) {
+    /// Tells the transport of a cluster, of new members and new addresses. If somebody leaves, it is told when the effects
+    /// are carried out, because the leaver is to hear of it as well: then true, and nothing of the members is told yet.
+    pub(super) fn introduce_members(&mut self) -> bool {
         // Once others have stored the id they wait for its founder; a founder that forgot it would keep them waiting.
         let cluster = self.raft.durable().0.cluster_id;
         if let Some(cluster_id) = cluster.filter(|_| cluster != self.told_cluster) {
             self.transport.set_cluster(cluster_id);
             self.told_cluster = cluster;
         }
-        if !self.somebody_leaves() {
-            self.tell_members();
-        }
-    }
-
-    /// Tells the transport whom it need not reach any more.
-    pub(super) fn dismiss_members(&mut self) {
-        if self.somebody_leaves() {
-            self.tell_members();
-        }
-    }
-
-    fn somebody_leaves(&self) -> bool {
-        let (Some(told), Some(now)) = (&self.told_configuration, self.raft.configuration_to_reach()) else {
-            return false;
+        let stays = |told: &Configuration, now: &Configuration| {
+            told.members().iter().all(|member| now.member(member.id).is_some())
         };
-        !Arc::ptr_eq(told, now) && told.members().iter().any(|member| now.member(member.id).is_none())
+        match (&self.told_configuration, self.raft.configuration_to_reach()) {
+            (_, None) => false,
+            (Some(told), Some(now)) if Arc::ptr_eq(told, now) => false,
+            (Some(told), Some(now)) if !stays(told, now) => true,
+            (_, Some(_)) => {
+                self.tell_members();
+                false
+            }
+        }
     }
 
-    fn tell_members(&mut self) {
-        let to_reach = self.raft.configuration_to_reach();
-        let is_told = |now| self.told_configuration.as_ref().is_some_and(|told| Arc::ptr_eq(told, now));
-        if to_reach.is_none_or(is_told) {
-            return;
-        }
-        self.told_configuration = to_reach.cloned();
+    /// Tells the transport whom to reach from now on.
+    pub(super) fn tell_members(&mut self) {
+        self.told_configuration = self.raft.configuration_to_reach().cloned();
         if let Some(configuration) = &self.told_configuration {
             self.transport.set_configuration(configuration);
         }

@@ -31,7 +31,7 @@ impl Proposals {
     }
 
     /// The batch's entries have their places from `first` on.
-    pub(super) fn appended(&mut self, first: EntryId, tickets: Vec<Ticket>) {
+    pub(super) fn appended(&mut self, first: EntryId, tickets: impl Iterator<Item = Ticket>) {
         // A leader that was deposed and elected again may propose below what it had proposed before.
         let at = self.0.partition_point(|(id, _)| id.index < first.index);
         let ids = (first.index.0..).map(|index| EntryId::new(first.term, LogIndex(index)));
@@ -79,8 +79,8 @@ mod tests {
     #[test]
     fn a_committed_entry_decides_every_proposal_at_its_index_and_those_of_earlier_terms_behind_it() {
         let mut proposals = Proposals::default();
-        proposals.appended(id(3, 10), vec![Ticket(1), Ticket(2), Ticket(3)]);
-        proposals.appended(id(5, 9), vec![Ticket(4), Ticket(5)]);
+        proposals.appended(id(3, 10), [Ticket(1), Ticket(2), Ticket(3)].into_iter());
+        proposals.appended(id(5, 9), [Ticket(4), Ticket(5)].into_iter());
         let at_nine = [Fate::Committed(Ticket(4)), Fate::Displaced(id(3, 10), Ticket(1))];
         assert_eq!(fates(&mut proposals, id(5, 9)), at_nine);
         assert_eq!(proposals.hidden_by(LogIndex(10)).collect::<Vec<_>>(), [Ticket(5)]);

@@ -34,6 +34,8 @@ pub(super) struct EventLoop<L, T, S, M: StateMachine> {
     restored_sender: mpsc::Sender<Restored<M>>,
     restored: mpsc::Receiver<Restored<M>>,
     last_ticket: u64,
+    /// Empty between turns; kept for its memory.
+    outcomes: Vec<Outcome<M::Reply>>,
     proposals: HashMap<Ticket, ProposalDone<M>>,
     reads: HashMap<Ticket, ReadDone<M>>,
     transfers: HashMap<Ticket, oneshot::Sender<Result<NodeId, TransferError>>>,
@@ -68,6 +70,7 @@ where
             restored_sender,
             restored,
             last_ticket: 0,
+            outcomes: Vec::new(),
             proposals: HashMap::new(),
             reads: HashMap::new(),
             transfers: HashMap::new(),
@@ -199,7 +202,9 @@ where
     fn finish_turn(&mut self) {
         // First, so that whoever is answered sees a state no older than the answer.
         self.publish();
-        for outcome in self.driver.take_outcomes() {
+        let mut outcomes = std::mem::take(&mut self.outcomes);
+        self.driver.drain_outcomes(&mut outcomes);
+        for outcome in outcomes.drain(..) {
             match outcome {
                 Outcome::Proposal { ticket, result } => {
                     if let Some(done) = self.proposals.remove(&ticket) {
@@ -220,6 +225,7 @@ where
                 }
             }
         }
+        self.outcomes = outcomes;
         if let Some(state) = self.driver.state() {
             for done in self.waiting_for_state.drain(..) {
                 done(Ok((state, self.driver.applied())));

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use super::Raft;
 use super::replication::Fetch;
-use crate::block::Block;
+use crate::block::{Block, Blocks};
 use crate::effect::Effect;
 use crate::error::{Halt, ReadFailureText};
 use crate::fingerprint::Mixer;
@@ -78,7 +78,7 @@ impl Raft {
         self.applying.next <= self.commit_index.min(self.vouched_for()) && !self.applying.fetching
     }
 
-    fn emit_apply(&mut self, blocks: Vec<Block>) {
+    fn emit_apply(&mut self, blocks: Blocks) {
         let Some(last) = blocks.last().map(Block::last_index) else { return };
         let bytes = blocks.iter().map(Block::encoded_bytes).sum();
         self.applying.next = last.next();
@@ -116,7 +116,7 @@ impl Raft {
         self.applying.fetching = false;
         let from = self.applying.next;
         match answer {
-            Ok(blocks) if self.are_own(&blocks, from) => self.emit_apply(blocks),
+            Ok(blocks) if self.are_own(&blocks, from) => self.emit_apply(blocks.into()),
             Ok(_) => {}
             Err(reason) => self.on_unreadable(from, reason),
         }

@@ -95,7 +95,7 @@ impl Raft {
             // An answer counts only for the newest one of its peer.
             let counts = match (fetch, &self.role) {
                 (Fetch::Peer(peer), Role::Leader(leader)) => {
-                    leader.progress.get(peer).is_some_and(|progress| progress.fetching == Some(*id))
+                    leader.progress.get(*peer).is_some_and(|progress| progress.fetching == Some(*id))
                 }
                 (Fetch::Peer(_), _) => false,
                 (Fetch::Apply, _) => true,
@@ -146,8 +146,8 @@ impl Leader {
     fn mix(&self, mixer: &mut Mixer<'_>, moment: Moment) {
         let Self { term_start, progress, reads, uncommitted, heartbeat_at, transfer, lease_is_off } = self;
         mixer.index(*term_start);
-        mixer.set(progress, |mixer, (peer, progress)| {
-            mixer.node(*peer);
+        mixer.set(progress.iter(), |mixer, (peer, progress)| {
+            mixer.node(peer);
             progress.mix(mixer, moment);
         });
         reads.mix(mixer);

@@ -40,7 +40,7 @@ impl Raft {
         }
         let last_sent = request.last_index();
         for block in request.blocks {
-            if let Err(halt) = self.accept_block(from, &block) {
+            if let Err(halt) = self.accept_block(from, block) {
                 return self.halt(halt);
             }
         }
@@ -55,8 +55,8 @@ impl Raft {
     }
 
     /// Receiver 3 and 4: delete a conflicting entry and all that follow it; append what is not in the log yet.
-    fn accept_block(&mut self, from: NodeId, block: &Block) -> Result<(), Halt> {
-        let mut new_from = self.terms.first_mismatch(block);
+    fn accept_block(&mut self, from: NodeId, block: Block) -> Result<(), Halt> {
+        let mut new_from = self.terms.first_mismatch(&block);
         if mutant!(TruncateAlways) && block.first_index() > self.commit_index {
             new_from = Some(block.first_index());
         }
@@ -88,9 +88,9 @@ impl Raft {
             }
             self.damage.truncate(new_from);
         }
-        let new = block.slice(new_from, block.last_index());
+        let new = block.into_tail(new_from);
         self.adopt_configurations(&new)?;
-        self.append_to_log(&new);
+        self.append_to_log(new);
         Ok(())
     }
 

@@ -4,15 +4,13 @@
 //! a majority, it can still be overwritten by a later leader. `[Raft §5.4.2, Figure 8]`
 //! Invariant (leader-append-only): a leader never removes or changes an entry of its log. `[Raft Figure 3]`
 
-use std::collections::BTreeMap;
-
 use super::Raft;
 use super::role::{Leader, Role, Transfer};
 use crate::block::{BlockBuilder, EntryKind};
 use crate::effect::Effect;
 use crate::error::ProposeError;
 use crate::message::{Heartbeat, HeartbeatResponse, Message};
-use crate::progress::ProgressState;
+use crate::progress::{Peers, ProgressState};
 use crate::reads::Reads;
 use crate::time::Time;
 use crate::types::{EntryId, LogIndex, NodeId};
@@ -30,7 +28,7 @@ impl Raft {
         let lease_is_off = matches!(&self.role, Role::Candidate(candidate) if candidate.forced);
         self.role = Role::Leader(Box::new(Leader {
             term_start,
-            progress: BTreeMap::new(),
+            progress: Peers::default(),
             reads: Reads::default(),
             uncommitted,
             heartbeat_at: self.now + self.options.heartbeat_interval,
@@ -71,7 +69,7 @@ impl Raft {
         if let Role::Leader(leader) = &mut self.role {
             leader.uncommitted.push(block.last_index(), block.encoded_bytes());
         }
-        self.append_to_log(&block);
+        self.append_to_log(block);
         first
     }
 
@@ -95,7 +93,7 @@ impl Raft {
         };
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(configuration) = self.configurations.latest() else { return };
-        let match_of = |voter: NodeId| match leader.progress.get(&voter) {
+        let match_of = |voter: NodeId| match leader.progress.get(voter) {
             Some(progress) => progress.match_index,
             None if voter == self.id => durable_last,
             None => LogIndex::ZERO,
@@ -121,7 +119,7 @@ impl Raft {
             return;
         }
         leader.heartbeat_at = now + self.options.heartbeat_interval;
-        for progress in leader.progress.values_mut() {
+        for (_, progress) in leader.progress.iter_mut() {
             let stalled = match &progress.state {
                 ProgressState::Replicate(inflights) => {
                     inflights.oldest_sent_at().is_some_and(|at| now >= at + election_timeout)
@@ -145,7 +143,7 @@ impl Raft {
     fn has_lost_its_quorum(&self) -> bool {
         let Role::Leader(leader) = &self.role else { return false };
         let Some(configuration) = self.configurations.latest() else { return false };
-        let heard_at = |voter: NodeId| match leader.progress.get(&voter) {
+        let heard_at = |voter: NodeId| match leader.progress.get(voter) {
             Some(progress) => progress.heard_at,
             None if voter == self.id => self.now,
             None => Time::ZERO,
@@ -161,7 +159,7 @@ impl Raft {
             read_seq: leader.reads.round(),
             sent_at: self.now,
         });
-        for &to in leader.progress.keys() {
+        for to in leader.progress.ids() {
             self.effects.push(Effect::Send { to, message: heartbeat.clone() });
         }
     }
@@ -178,7 +176,7 @@ impl Raft {
     /// An answer of the current term: the peer follows, and has seen this read round.
     pub(super) fn heard_from(&mut self, from: NodeId, read_seq: u64, sent_at: Time) {
         let Role::Leader(leader) = &mut self.role else { return };
-        let Some(progress) = leader.progress.get_mut(&from) else { return };
+        let Some(progress) = leader.progress.get_mut(from) else { return };
         progress.heard_at = self.now;
         // Nobody can have seen a round that has not begun, nor anything that was sent later than now.
         if read_seq <= leader.reads.round() {

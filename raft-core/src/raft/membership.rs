@@ -51,11 +51,11 @@ impl Raft {
     pub(super) fn follow_configuration(&mut self) {
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(configuration) = self.configurations.to_reach(self.commit_index) else { return };
-        leader.progress.retain(|id, _| configuration.member(*id).is_some());
+        leader.progress.retain(|id| configuration.member(id).is_some());
         let last = self.terms.last().index;
         for member in configuration.members().iter().filter(|member| member.id != self.id) {
             let new = || Progress::new(last.next(), self.now);
-            let progress = leader.progress.entry(member.id).or_insert_with(new);
+            let progress = leader.progress.get_or_insert_with(member.id, new);
             let begin = || CatchUp { target: last, began: self.now };
             let promotable = member.role == MemberRole::Promotable;
             progress.catch_up = promotable.then(|| progress.catch_up.unwrap_or_else(begin));
@@ -66,8 +66,8 @@ impl Raft {
     pub(super) fn configuration_is_committed(&mut self) {
         let Role::Leader(leader) = &self.role else { return };
         let Some(latest) = self.configurations.latest() else { return };
-        let leaving = leader.progress.keys().filter(|id| latest.member(**id).is_none());
-        let leaving: Vec<NodeId> = leaving.copied().collect();
+        let leaving = leader.progress.ids().filter(|id| latest.member(*id).is_none());
+        let leaving: Vec<NodeId> = leaving.collect();
         let farewell = Heartbeat {
             term: self.hard_state.current_term,
             leader_commit: self.commit_index,
@@ -106,7 +106,7 @@ impl Raft {
         let Role::Leader(leader) = &mut self.role else { return };
         let last = self.terms.last().index;
         let mut caught_up = None;
-        for (&id, progress) in &mut leader.progress {
+        for (id, progress) in leader.progress.iter_mut() {
             let Some(round) = &mut progress.catch_up else { continue };
             if progress.match_index < round.target || mutant!(LearnerNeverPromoted) {
                 continue;

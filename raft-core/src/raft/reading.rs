@@ -55,7 +55,7 @@ impl Raft {
         let (Some(lease), Some(configuration)) = (self.options.lease, self.configurations.latest()) else {
             return false;
         };
-        let answered_at = |voter: NodeId| match leader.progress.get(&voter) {
+        let answered_at = |voter: NodeId| match leader.progress.get(voter) {
             Some(progress) => progress.answered_at,
             None if voter == self.id => self.now,
             None => Time::ZERO,
@@ -72,7 +72,7 @@ impl Raft {
         }
         let Some(configuration) = self.configurations.latest() else { return };
         let own_round = leader.reads.round();
-        let round_of = |voter: NodeId| match leader.progress.get(&voter) {
+        let round_of = |voter: NodeId| match leader.progress.get(voter) {
             Some(progress) => progress.read_seq,
             None if voter == self.id => own_round,
             None => 0,

@@ -5,7 +5,7 @@
 
 use super::Raft;
 use super::role::Role;
-use crate::block::Block;
+use crate::block::{Block, Blocks};
 use crate::effect::Effect;
 use crate::message::{AppendEntries, AppendEntriesResponse, AppendOutcome, Message};
 use crate::progress::ProgressState;
@@ -27,14 +27,14 @@ enum Next {
     Nothing,
     Snapshot,
     Fetch(LogIndex),
-    Send(EntryId, Vec<Block>),
+    Send(EntryId, Blocks),
 }
 
 impl Raft {
     /// Sends every peer what its window allows.
     pub(super) fn replicate(&mut self) {
         let Role::Leader(leader) = &self.role else { return };
-        let peers: smallvec::SmallVec<[NodeId; 8]> = leader.progress.keys().copied().collect();
+        let peers: smallvec::SmallVec<[NodeId; 8]> = leader.progress.ids().collect();
         for peer in peers {
             loop {
                 match self.next_for(peer) {
@@ -49,7 +49,7 @@ impl Raft {
 
     fn next_for(&self, peer: NodeId) -> Next {
         let Role::Leader(leader) = &self.role else { return Next::Nothing };
-        let Some(progress) = leader.progress.get(&peer) else { return Next::Nothing };
+        let Some(progress) = leader.progress.get(peer) else { return Next::Nothing };
         let options = &self.options;
         let allowed = progress.may_send(self.now, options.max_inflight_messages, options.max_inflight_bytes);
         if !allowed || progress.fetching.is_some() {
@@ -64,7 +64,7 @@ impl Raft {
         let Some(term) = self.terms.term_at(prev) else { return Next::Snapshot };
         let prev_entry = EntryId::new(term, prev);
         if nothing_new {
-            return Next::Send(prev_entry, Vec::new());
+            return Next::Send(prev_entry, Blocks::new());
         }
         match self.cache.get(progress.next_index, last, options.max_message_bytes) {
             Some(blocks) => Next::Send(prev_entry, blocks),
@@ -73,9 +73,9 @@ impl Raft {
         }
     }
 
-    fn send_append(&mut self, to: NodeId, prev_entry: EntryId, blocks: Vec<Block>) {
+    fn send_append(&mut self, to: NodeId, prev_entry: EntryId, blocks: Blocks) {
         let Role::Leader(leader) = &mut self.role else { return };
-        let Some(progress) = leader.progress.get_mut(&to) else { return };
+        let Some(progress) = leader.progress.get_mut(to) else { return };
         let message = AppendEntries {
             term: self.hard_state.current_term,
             prev_entry,
@@ -119,7 +119,7 @@ impl Raft {
     fn on_hole(&mut self, from: NodeId, hole: LogIndex) {
         let last = self.terms.last().index;
         let Role::Leader(leader) = &mut self.role else { return };
-        let Some(progress) = leader.progress.get_mut(&from) else { return };
+        let Some(progress) = leader.progress.get_mut(from) else { return };
         let is_fed = !matches!(progress.state, ProgressState::Snapshot { .. });
         if is_fed && hole <= progress.match_index && hole <= last {
             progress.probe();
@@ -132,7 +132,7 @@ impl Raft {
         let last = self.terms.last().index;
         let Role::Leader(leader) = &mut self.role else { return };
         // Nobody can match what this leader does not have.
-        if let Some(progress) = leader.progress.get_mut(&from).filter(|_| match_index <= last) {
+        if let Some(progress) = leader.progress.get_mut(from).filter(|_| match_index <= last) {
             // Nothing is on its way, and it claims less than it has acknowledged: it has forgotten how far the logs match.
             let forgot = match_index < progress.match_index && progress.is_idle();
             progress.matched(match_index);
@@ -146,7 +146,7 @@ impl Raft {
     /// here by a whole term at a time.
     fn on_conflict(&mut self, from: NodeId, prev_index: LogIndex, hint: EntryId) {
         let Role::Leader(leader) = &mut self.role else { return };
-        let Some(progress) = leader.progress.get_mut(&from) else { return };
+        let Some(progress) = leader.progress.get_mut(from) else { return };
         let stale = match &progress.state {
             ProgressState::Probe { .. } => prev_index != progress.next_index.prev(),
             ProgressState::Replicate(_) => false,
@@ -177,7 +177,7 @@ impl Raft {
     pub(super) fn on_unreachable(&mut self, peer: NodeId) {
         let retry_at = self.now + self.options.heartbeat_interval;
         let Role::Leader(leader) = &mut self.role else { return };
-        let Some(progress) = leader.progress.get_mut(&peer) else { return };
+        let Some(progress) = leader.progress.get_mut(peer) else { return };
         if !matches!(progress.state, ProgressState::Snapshot { .. }) {
             progress.probe();
             progress.state = ProgressState::Probe { retry_at: Some(retry_at) };
@@ -187,7 +187,7 @@ impl Raft {
     fn needs_snapshot(&mut self, to: NodeId) {
         let term = self.hard_state.current_term;
         let Role::Leader(leader) = &mut self.role else { return };
-        let Some(progress) = leader.progress.get_mut(&to) else { return };
+        let Some(progress) = leader.progress.get_mut(to) else { return };
         progress.state = ProgressState::Snapshot { retry_at: Time::MAX };
         self.effects.push(Effect::SendSnapshot { to, term });
     }
@@ -196,7 +196,7 @@ impl Raft {
         let now = self.now;
         let election_timeout = self.options.election_timeout;
         let Role::Leader(leader) = &mut self.role else { return };
-        let Some(progress) = leader.progress.get_mut(&to) else { return };
+        let Some(progress) = leader.progress.get_mut(to) else { return };
         let ProgressState::Snapshot { retry_at } = &mut progress.state else { return };
         if complete {
             // Its acknowledgement ends the wait. If that is lost, or comes late because installing takes long, a second
@@ -212,7 +212,7 @@ impl Raft {
     fn fetch_for(&mut self, peer: NodeId, from: LogIndex) {
         let id = self.fetch(Fetch::Peer(peer), from, self.terms.last().index);
         let Role::Leader(leader) = &mut self.role else { return };
-        if let Some(progress) = leader.progress.get_mut(&peer) {
+        if let Some(progress) = leader.progress.get_mut(peer) {
             progress.fetching = Some(id);
         }
     }
@@ -241,7 +241,7 @@ impl Raft {
 
     fn on_peer_read(&mut self, id: u64, peer: NodeId, answer: Result<Vec<Block>, ReadFailure>) {
         let Role::Leader(leader) = &mut self.role else { return };
-        let Some(progress) = leader.progress.get_mut(&peer) else { return };
+        let Some(progress) = leader.progress.get_mut(peer) else { return };
         if progress.fetching != Some(id) {
             return;
         }
@@ -251,7 +251,7 @@ impl Raft {
             Ok(blocks) => {
                 let prev = self.terms.term_at(from.prev()).map(|term| EntryId::new(term, from.prev()));
                 if let Some(prev_entry) = prev.filter(|_| self.are_own(&blocks, from)) {
-                    self.send_append(peer, prev_entry, blocks);
+                    self.send_append(peer, prev_entry, blocks.into());
                 }
             }
             Err(ReadFailure::Compacted { .. }) => self.needs_snapshot(peer),

@@ -1,10 +1,9 @@
 //! The four roles and what each of them remembers.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::forwarded::Forwarded;
-use crate::progress::Progress;
+use crate::progress::Peers;
 use crate::reads::Reads;
 use crate::time::Time;
 use crate::types::{LogIndex, NodeId};
@@ -73,7 +72,7 @@ pub(super) struct Leader {
     /// The no-op that opened the term: from here on, entries commit by counting.
     pub(super) term_start: LogIndex,
     /// One for every other member.
-    pub(super) progress: BTreeMap<NodeId, Progress>,
+    pub(super) progress: Peers,
     pub(super) reads: Reads,
     pub(super) uncommitted: Uncommitted,
     pub(super) heartbeat_at: Time,

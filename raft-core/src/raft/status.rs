@@ -58,7 +58,7 @@ impl Raft {
     #[must_use]
     pub fn status(&self) -> Status {
         let peers = match &self.role {
-            Role::Leader(leader) => leader.progress.iter().map(|(&id, progress)| PeerStatus {
+            Role::Leader(leader) => leader.progress.iter().map(|(id, progress)| PeerStatus {
                 id,
                 match_index: progress.match_index,
                 next_index: progress.next_index,

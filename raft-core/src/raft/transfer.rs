@@ -44,7 +44,7 @@ impl Raft {
     fn best_successor(&self, voters: &[NodeId]) -> Option<NodeId> {
         let Role::Leader(leader) = &self.role else { return None };
         let lately = |id: &NodeId| {
-            let progress = leader.progress.get(id)?;
+            let progress = leader.progress.get(*id)?;
             let heard = self.now < progress.heard_at + self.options.election_timeout;
             heard.then_some((progress.match_index, *id))
         };
@@ -58,7 +58,7 @@ impl Raft {
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(Transfer { to, asked, .. }) = &mut leader.transfer else { return };
         let to = *to;
-        let is_ready = leader.progress.get(&to).is_some_and(|progress| progress.match_index == last);
+        let is_ready = leader.progress.get(to).is_some_and(|progress| progress.match_index == last);
         if !*asked && is_ready {
             *asked = true;
             leader.lease_is_off = !mutant!(LeaseAfterTransfer);

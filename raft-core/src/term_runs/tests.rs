@@ -6,7 +6,7 @@ use crate::rng::Rng;
 fn naive(base: EntryId, terms: &[u64]) -> LogTerms {
     let mut log = LogTerms::new(base, &[], base.index);
     for &term in terms {
-        log.append(&block(log.last.next(), &[term]));
+        log.append(&block(log.last.index.next(), &[term]));
     }
     log
 }

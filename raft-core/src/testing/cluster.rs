@@ -440,6 +440,6 @@ fn founded_image(configuration: &Configuration) -> LogImage {
         HardState { cluster_id: Some(configuration.cluster_id()), current_term: Term(1), voted_for: None };
     let block = entries.finish(LogIndex(1), Term(1)).expect("one entry");
     let mut image = LogImage::default();
-    image.apply(&Write { hard_state: Some(hard_state), append: vec![block], ..Write::default() });
+    image.apply(&Write { hard_state: Some(hard_state), append: vec![block].into(), ..Write::default() });
     image
 }

@@ -204,7 +204,7 @@ fn append(number: u64, bytes: usize) -> Message {
     Message::AppendEntries(AppendEntries {
         term: Term(7),
         prev_entry: EntryId::new(Term(3), LogIndex(10)),
-        blocks: vec![block(11, 4), block(13, 6)],
+        blocks: vec![block(11, 4), block(13, 6)].into(),
         leader_commit: LogIndex(9),
         read_seq: number,
         sent_at: Time::ZERO,

@@ -138,16 +138,11 @@ pub(crate) fn append(term: u64, prev_entry: EntryId, terms: &[u64], commit: u64)
 }
 
 /// [`append`] with entries of any kind.
-pub(crate) const fn append_blocks(
-    term: u64,
-    prev_entry: EntryId,
-    blocks: Vec<Block>,
-    commit: u64,
-) -> Message {
+pub(crate) fn append_blocks(term: u64, prev_entry: EntryId, blocks: Vec<Block>, commit: u64) -> Message {
     Message::AppendEntries(AppendEntries {
         term: Term(term),
         prev_entry,
-        blocks,
+        blocks: blocks.into(),
         leader_commit: LogIndex(commit),
         read_seq: 0,
         sent_at: Time::ZERO,

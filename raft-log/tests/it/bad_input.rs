@@ -249,7 +249,7 @@ fn a_configuration_that_cannot_be_read_is_named_with_its_place() {
     builder.push(EntryKind::Normal, &[b"before"]);
     builder.push(EntryKind::Configuration, &[b"\xFF of a newer program"]);
     let append = vec![builder.finish(LogIndex(1), Term(0)).unwrap()];
-    opening.log.submit(Write { id: WriteId(1), append, ..Write::default() });
+    opening.log.submit(Write { id: WriteId(1), append: append.into(), ..Write::default() });
     opening.run();
     drop(opening);
     let error = refused(&fs, EntryId::ZERO);

@@ -39,18 +39,18 @@ fn writes() -> [Write; 5] {
     [
         Write {
             hard_state: Some(hard_state(1, 0xA11CE)),
-            append: vec![entries(1, 1, &["a", "bb"])],
+            append: vec![entries(1, 1, &["a", "bb"])].into(),
             ..write()
         },
-        Write { append: vec![entries(4, 1, &["ccc"]), entries(6, 1, &["dddd"])], ..write() },
+        Write { append: vec![entries(4, 1, &["ccc"]), entries(6, 1, &["dddd"])].into(), ..write() },
         Write {
             hard_state: Some(hard_state(2, 0)),
             truncate_from: Some(LogIndex(5)),
-            append: vec![entries(5, 2, &["eeeee"])],
+            append: vec![entries(5, 2, &["eeeee"])].into(),
             ..write()
         },
         Write { hard_state: Some(hard_state(3, 0xB0B)), reset: Some(base), ..write() },
-        Write { append: vec![entries(21, 3, &["after the reset"])], ..write() },
+        Write { append: vec![entries(21, 3, &["after the reset"])].into(), ..write() },
     ]
 }
 

@@ -25,7 +25,7 @@ fn log(options: &LogOptions) -> (SimFs, Opening<SimFs>) {
 
 fn entry(id: u64) -> Write {
     let last = EntryId::new(Term(0), LogIndex(id - 1));
-    Write { id: WriteId(id), append: vec![block(last, Term(0), 1, 50)], ..Write::default() }
+    Write { id: WriteId(id), append: vec![block(last, Term(0), 1, 50)].into(), ..Write::default() }
 }
 
 fn vote(write: Write, term: u64) -> Write {
@@ -153,7 +153,7 @@ fn a_segment_made_ahead_that_is_too_small_is_made_again() {
     }
     while opening.log.prepare() {}
     let append = vec![block(EntryId::new(Term(0), LogIndex(2)), Term(0), 1, 30_000)];
-    opening.log.submit(Write { id: WriteId(3), append, ..Write::default() });
+    opening.log.submit(Write { id: WriteId(3), append: append.into(), ..Write::default() });
     assert_eq!(durable(&opening.run()), [3]);
     let names: Vec<_> = fs.image(DIR).unwrap().into_keys().collect();
     assert_eq!(names, ["0000000000000001.seg", "0000000000000002.seg", "lock", "meta"]);

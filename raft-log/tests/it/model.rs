@@ -74,7 +74,7 @@ fn what_was_read_outlives_compaction_and_the_log() {
         let append = vec![block(last, Term(0), 3, 1000)];
         last = append[0].last_id();
         expected.extend(entries_of(&append));
-        opening.log.submit(Write { id: WriteId(id), append, ..Write::default() });
+        opening.log.submit(Write { id: WriteId(id), append: append.into(), ..Write::default() });
         opening.run();
     }
     let request = ReadRequest { id: 1, from: LogIndex(1), through: last.index, max_bytes: usize::MAX };

@@ -46,7 +46,7 @@ fn spawn_with<F: Fs>(
 fn appends(count: u64) -> Vec<Write> {
     let write = |index: u64| Write {
         id: WriteId(index),
-        append: vec![block(EntryId::new(Term(0), LogIndex(index - 1)), Term(0), 1, 100)],
+        append: vec![block(EntryId::new(Term(0), LogIndex(index - 1)), Term(0), 1, 100)].into(),
         ..Write::default()
     };
     (1..=count).map(write).collect()

@@ -284,17 +284,22 @@ impl World {
             Step::Vote => self.submit(Write { hard_state: Some(next_term), ..Write::default() }),
             Step::Append(count, bytes) => {
                 let append = vec![block(last, term, count, bytes)];
-                self.submit(Write { append, ..Write::default() });
+                self.submit(Write { append: append.into(), ..Write::default() });
             }
             Step::Configure => {
                 let append = vec![configuration_block(last, term)];
-                self.submit(Write { append, ..Write::default() });
+                self.submit(Write { append: append.into(), ..Write::default() });
             }
             Step::Overwrite(count) => {
                 let base = entry_before_last(count);
                 let append = vec![block(base, term.next(), 1, 40)];
                 let truncate_from = Some(base.index.next());
-                self.submit(Write { hard_state: Some(next_term), truncate_from, append, ..Write::default() });
+                self.submit(Write {
+                    hard_state: Some(next_term),
+                    truncate_from,
+                    append: append.into(),
+                    ..Write::default()
+                });
             }
             Step::Truncate(count) => {
                 let truncate_from = Some(entry_before_last(count).index.next());
@@ -306,7 +311,7 @@ impl World {
                 let base = EntryId::new(term, LogIndex(last.index.0 + ahead));
                 self.floor = base;
                 let append = vec![block(base, term, 1, 40)];
-                self.submit(Write { reset: Some(base), append, ..Write::default() });
+                self.submit(Write { reset: Some(base), append: append.into(), ..Write::default() });
             }
             Step::Compact(keep) => {
                 self.settle()?;
@@ -446,7 +451,11 @@ impl World {
         let last = self.states.last().expect("there is a newest state").last();
         let Some(opening) = &mut self.log else { return Vec::new() };
         let id = WriteId(self.writes.len() as u64 + 1);
-        opening.log.submit(Write { id, append: vec![block(last, Term(99), 1, 10)], ..Write::default() });
+        opening.log.submit(Write {
+            id,
+            append: vec![block(last, Term(99), 1, 10)].into(),
+            ..Write::default()
+        });
         opening.log.mark();
         opening.run()
     }

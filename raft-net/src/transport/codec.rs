@@ -23,7 +23,7 @@ pub use snapshot::SnapshotMessage;
 use std::mem;
 
 use bytes::Bytes;
-use raft_core::block::{Block, BlockError, BlockHeader, ROW_BYTES};
+use raft_core::block::{Block, BlockError, BlockHeader, Blocks, ROW_BYTES};
 use raft_core::configuration::ConfigurationError;
 use raft_core::message::{
     AppendEntries, AppendEntriesResponse, Heartbeat, HeartbeatResponse, Message, ReadIndex,
@@ -208,7 +208,7 @@ fn decode_append(
 ) -> Result<AppendEntries, CodecError> {
     const WHAT: &str = "AppendEntries";
     // Memory for blocks that can be there, whatever the header claims: each takes a table row at least.
-    let mut blocks = Vec::with_capacity((header.blocks as usize).min(head.len() / ROW_BYTES));
+    let mut blocks = Blocks::with_capacity((header.blocks as usize).min(head.len() / ROW_BYTES));
     let mut expected = header.prev_entry.index.next();
     for _ in 0..header.blocks {
         let (block_header, length) = BlockHeader::decode(&head)?;

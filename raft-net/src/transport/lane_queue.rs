@@ -143,7 +143,7 @@ mod tests {
         Message::AppendEntries(AppendEntries {
             term: Term(1),
             prev_entry,
-            blocks,
+            blocks: blocks.into(),
             leader_commit,
             read_seq: 0,
             sent_at: Time::ZERO,

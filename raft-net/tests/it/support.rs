@@ -77,7 +77,7 @@ pub(crate) fn append(number: u64, payload: &[u8]) -> Message {
     Message::AppendEntries(AppendEntries {
         term: Term(1),
         prev_entry: EntryId::new(Term(1), LogIndex(6)),
-        blocks: vec![builder.finish(LogIndex(7), Term(1)).unwrap()],
+        blocks: vec![builder.finish(LogIndex(7), Term(1)).unwrap()].into(),
         leader_commit: LogIndex(0),
         read_seq: number,
         sent_at: Time::ZERO,

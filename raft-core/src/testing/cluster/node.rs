@@ -245,7 +245,9 @@ impl Running {
     }
 
     pub(super) fn take_outcomes(&mut self) -> Vec<Outcome<u64>> {
-        self.driver.take_outcomes()
+        let mut outcomes = Vec::new();
+        self.driver.drain_outcomes(&mut outcomes);
+        outcomes
     }
 
     /// Lets the node do so many more effects and then crash.

@@ -97,17 +97,17 @@ fn with_vote(write: Write, term: u64) -> Write {
 }
 
 fn append(append: Vec<Block>) -> Write {
-    Write { append, ..write() }
+    Write { append: append.into(), ..write() }
 }
 
 fn truncate(from: u64, append: Vec<Block>) -> Write {
-    Write { truncate_from: Some(LogIndex(from)), append, ..write() }
+    Write { truncate_from: Some(LogIndex(from)), append: append.into(), ..write() }
 }
 
 /// All that a write can hold.
 fn reset(base: EntryId) -> Write {
     let append = vec![block(3, base.index.0 + 1, base.index.0 + 2)];
-    Write { hard_state: Some(hard_state(4, 0)), reset: Some(base), append, ..write() }
+    Write { hard_state: Some(hard_state(4, 0)), reset: Some(base), append: append.into(), ..write() }
 }
 
 /// `None` if the harness cannot crash; else whether all was durable before the crash.
@@ -117,7 +117,7 @@ fn crash_and_go_on<H: LogHarness>(
     crash: Crash,
 ) -> Result<Option<bool>, LogFailure> {
     let append = vec![configuration_block(1, 1, 3), block(1, 2, 6), block(2, 7, 10)];
-    session.submit(Write { hard_state: Some(hard_state(3, 1)), append, ..write() });
+    session.submit(Write { hard_state: Some(hard_state(3, 1)), append: append.into(), ..write() });
     session.settle()?;
     if let Some(floor) = workload.floor {
         session.floor = snapshot(floor);
@@ -133,7 +133,7 @@ fn go_on<H: LogHarness>(session: &mut Session<H>) -> Result<(), LogFailure> {
     let first = session.submitted.last().index.0 + 1;
     let term = session.durable.hard_state.current_term.0 + 1;
     let append = vec![block(term, first, first + 3)];
-    session.submit(Write { hard_state: Some(hard_state(term, 3)), append, ..write() });
+    session.submit(Write { hard_state: Some(hard_state(term, 3)), append: append.into(), ..write() });
     session.settle()?;
     session.expect_contents()?;
     session.crash(Crash { after: 0, leaves: Leaves::Medium(PowerLoss::NothingUnsynced) })?;

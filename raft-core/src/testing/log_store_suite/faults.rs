@@ -26,20 +26,28 @@ pub(super) fn check<H: LogHarness>(fresh: &mut impl FnMut() -> H) -> Result<Vec<
 }
 
 fn failed_sync<H: LogHarness>(mut session: Session<H>) -> Result<bool, LogFailure> {
-    session.submit(Write { hard_state: Some(hard_state(1, 1)), append: vec![block(1, 1, 5)], ..write() });
+    session.submit(Write {
+        hard_state: Some(hard_state(1, 1)),
+        append: vec![block(1, 1, 5)].into(),
+        ..write()
+    });
     session.settle()?;
     if !session.fail_next_sync() {
         return Ok(false);
     }
-    session.submit(Write { append: vec![block(1, 6, 9)], ..write() });
-    session.submit(Write { hard_state: Some(hard_state(2, 2)), append: vec![block(2, 10, 11)], ..write() });
+    session.submit(Write { append: vec![block(1, 6, 9)].into(), ..write() });
+    session.submit(Write {
+        hard_state: Some(hard_state(2, 2)),
+        append: vec![block(2, 10, 11)].into(),
+        ..write()
+    });
     let events = session.run()?;
     if !matches!(events[..], [LogEvent::Failed(_)]) || session.queued.len() != 2 {
         let found =
             format!("after a failed sync it reports {events:?}, and {} writes not", session.queued.len());
         return Err(session.failure(LogSentence::Poisoned, found));
     }
-    session.submit(Write { append: vec![block(2, 12, 12)], ..write() });
+    session.submit(Write { append: vec![block(2, 12, 12)].into(), ..write() });
     let events = session.run()?;
     if !events.is_empty() || session.queued.len() != 3 {
         let found = format!("after Failed it reports {events:?}, and {} writes not", session.queued.len());
@@ -52,11 +60,15 @@ fn failed_sync<H: LogHarness>(mut session: Session<H>) -> Result<bool, LogFailur
 
 /// The store may refuse to open, or name the entry when it is read, or know its bytes from elsewhere.
 fn rot<H: LogHarness>(mut session: Session<H>, index: u64) -> Checked {
-    session.submit(Write { hard_state: Some(hard_state(1, 1)), append: vec![block(1, 1, 5)], ..write() });
+    session.submit(Write {
+        hard_state: Some(hard_state(1, 1)),
+        append: vec![block(1, 1, 5)].into(),
+        ..write()
+    });
     session.settle()?;
     // What follows tells rot from a write that a crash cut short.
     for first in [6, 11, 16] {
-        session.submit(Write { append: vec![block(1, first, first + 4)], ..write() });
+        session.submit(Write { append: vec![block(1, first, first + 4)].into(), ..write() });
         session.settle()?;
     }
     let Ok(recovered) =
@@ -84,7 +96,7 @@ fn rot<H: LogHarness>(mut session: Session<H>, index: u64) -> Checked {
 
 /// A core that has the entry from elsewhere gives it back to the store.
 fn mend<H: LogHarness>(mut session: Session<H>, index: u64) -> Checked {
-    session.submit(Write { fill: vec![block(1, index, index)], ..write() });
+    session.submit(Write { fill: vec![block(1, index, index)].into(), ..write() });
     let events = session.run()?;
     if matches!(events[..], [LogEvent::Failed(_)]) {
         return Ok(());

@@ -15,8 +15,8 @@ pub(super) fn check<H: LogHarness>(fresh: &mut impl FnMut() -> H) -> Checked {
 
 fn ranges<H: LogHarness>(mut session: Session<H>) -> Checked {
     let append = vec![configuration_block(1, 1, 3), block(1, 2, 5), two_term_block(1, 2, 6, 8, 10)];
-    session.submit(Write { hard_state: Some(hard_state(2, 1)), append, ..write() });
-    session.submit(Write { append: vec![block(2, 11, 11), block(2, 12, 17)], ..write() });
+    session.submit(Write { hard_state: Some(hard_state(2, 1)), append: append.into(), ..write() });
+    session.submit(Write { append: vec![block(2, 11, 11), block(2, 12, 17)].into(), ..write() });
     session.settle()?;
     for from in 1..=17 {
         for through in from..=17 {
@@ -33,12 +33,16 @@ fn ranges<H: LogHarness>(mut session: Session<H>) -> Checked {
 
 /// Either the old entries or the new ones may come, each with its own identity.
 fn race_with_truncation<H: LogHarness>(mut session: Session<H>) -> Checked {
-    session.submit(Write { hard_state: Some(hard_state(2, 1)), append: vec![block(1, 1, 12)], ..write() });
+    session.submit(Write {
+        hard_state: Some(hard_state(2, 1)),
+        append: vec![block(1, 1, 12)].into(),
+        ..write()
+    });
     session.settle()?;
     let old = session.durable.clone();
     let request = session.ask(1, 12, usize::MAX);
     let append = vec![block(2, 6, 9)];
-    session.submit(Write { truncate_from: Some(LogIndex(6)), append, ..write() });
+    session.submit(Write { truncate_from: Some(LogIndex(6)), append: append.into(), ..write() });
     let blocks = session.answer(&request)?.unwrap_or_default();
     let found = entries_of(&blocks);
     let contiguous = found.iter().zip(1..).all(|(entry, index)| entry.id.index.0 == index);
@@ -54,7 +58,11 @@ fn race_with_truncation<H: LogHarness>(mut session: Session<H>) -> Checked {
 }
 
 fn behind_a_reset<H: LogHarness>(mut session: Session<H>) -> Checked {
-    session.submit(Write { hard_state: Some(hard_state(2, 1)), append: vec![block(1, 1, 12)], ..write() });
+    session.submit(Write {
+        hard_state: Some(hard_state(2, 1)),
+        append: vec![block(1, 1, 12)].into(),
+        ..write()
+    });
     session.settle()?;
     let base = EntryId::new(Term(2), LogIndex(20));
     session.floor = snapshot(base);
@@ -63,7 +71,7 @@ fn behind_a_reset<H: LogHarness>(mut session: Session<H>) -> Checked {
     for index in [1, 12, 13, 20] {
         session.expect_compacted(index)?;
     }
-    session.submit(Write { append: vec![block(2, 21, 25)], ..write() });
+    session.submit(Write { append: vec![block(2, 21, 25)].into(), ..write() });
     session.settle()?;
     session.expect_read(21, 25, usize::MAX)?;
     session.expect_compacted(20)

@@ -66,7 +66,7 @@ impl<H: LogHarness> Walk<H> {
             1 => vec![block(term, first, middle)],
             _ => vec![block(term, first, middle), block(term, middle + 1, middle + 1 + self.rng.below(9))],
         };
-        self.session.submit(Write { append, ..write() });
+        self.session.submit(Write { append: append.into(), ..write() });
     }
 
     /// Entries of a new leader replace some of an old one.
@@ -82,7 +82,12 @@ impl<H: LogHarness> Walk<H> {
             _ => vec![block(term, from, from + self.rng.below(6))],
         };
         let hard_state = Some(hard_state(term, 0));
-        self.session.submit(Write { hard_state, truncate_from: Some(LogIndex(from)), append, ..write() });
+        self.session.submit(Write {
+            hard_state,
+            truncate_from: Some(LogIndex(from)),
+            append: append.into(),
+            ..write()
+        });
     }
 
     fn read(&mut self) -> Checked {

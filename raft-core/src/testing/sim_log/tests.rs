@@ -11,7 +11,7 @@ fn block(term: u64, from: u64, through: u64) -> Block {
 
 fn write(id: u64, term: u64, append: Vec<Block>) -> Write {
     let hard_state = Some(HardState { current_term: Term(term), ..HardState::default() });
-    Write { id: WriteId(id), hard_state, append, ..Write::default() }
+    Write { id: WriteId(id), hard_state, append: append.into(), ..Write::default() }
 }
 
 /// A log with two writes queued: entries 1 to 3 of term 1, 4 to 6 of term 2.

@@ -142,7 +142,8 @@ impl Machine {
     }
 
     fn collect_outcomes(&mut self) -> bool {
-        let outcomes = self.driver.take_outcomes();
+        let mut outcomes = Vec::new();
+        self.driver.drain_outcomes(&mut outcomes);
         let any = !outcomes.is_empty();
         for outcome in outcomes {
             match outcome {

@@ -29,7 +29,7 @@ impl Disk {
         let cluster_id = Some(founded_with.cluster_id());
         let hard_state = Some(HardState { cluster_id, current_term, voted_for: None });
         let mut log = LogImage::default();
-        log.apply(&Write { hard_state, append, ..Write::default() });
+        log.apply(&Write { hard_state, append: append.into(), ..Write::default() });
         Self { log, snapshot: SnapshotMeta::NONE }
     }
 

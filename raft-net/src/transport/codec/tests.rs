@@ -34,7 +34,7 @@ fn append(blocks: Vec<Block>) -> Message {
     Message::AppendEntries(AppendEntries {
         term: Term(7),
         prev_entry: EntryId::new(Term(3), LogIndex(10)),
-        blocks,
+        blocks: blocks.into(),
         leader_commit: LogIndex(9),
         read_seq: 300,
         sent_at: Time::from_nanos(5),
