@@ -272,6 +272,15 @@ impl Cluster {
         self.checker.agreed().is_some_and(|members| members.is_joint())
     }
 
+    /// Whether somebody leads who has no vote himself.
+    #[must_use]
+    pub fn is_led_from_outside(&self) -> bool {
+        let rafts = self.nodes.iter().filter_map(SimNode::running).map(|running| running.driver.raft());
+        rafts.filter(|raft| raft.role() == RoleName::Leader).any(|raft| {
+            raft.configuration().is_none_or(|members| !members.quorum().contains(raft.id()))
+        })
+    }
+
     /// Learners that may become voters any moment.
     #[must_use]
     pub fn promotable(&self) -> Vec<usize> {

@@ -19,6 +19,8 @@ pub enum Fault {
     Clog,
     /// One node loses power.
     Crash,
+    /// One node loses power, and starts again at once.
+    Reboot,
     /// All nodes lose power.
     CrashAll,
     /// One node loses power between two effects.
@@ -62,10 +64,11 @@ pub struct FaultPlan {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Partition,
         Self::Clog,
         Self::Crash,
+        Self::Reboot,
         Self::CrashAll,
         Self::CrashAtEffect,
         Self::Pause,
@@ -89,7 +92,7 @@ impl Fault {
             Self::Stutter => 1,
             Self::Members => 3,
             Self::Partition | Self::Crash | Self::CrashAtEffect | Self::Snapshot | Self::Clog => 6,
-            Self::Damage | Self::Transfer => 6,
+            Self::Damage | Self::Transfer | Self::Reboot => 6,
             Self::Pause | Self::ClockRate | Self::ClockJump | Self::DiskStall | Self::DiskFailure => 8,
             Self::DiskFull => 8,
             Self::Wipe => 12,
@@ -114,6 +117,10 @@ impl World {
             Fault::Partition => self.partition(node),
             Fault::Clog => self.clog(node),
             Fault::Crash => return self.crash(node),
+            Fault::Reboot => {
+                self.desks[node].reboots = self.cluster.node(node).is_up();
+                return self.crash(node);
+            }
             Fault::CrashAll => return (0..self.cluster.node_count()).try_for_each(|node| self.crash(node)),
             Fault::CrashAtEffect => {
                 let (effects, loss) = (1 + self.dice.below(6) as u32, self.draw_loss(4));
@@ -126,7 +133,7 @@ impl World {
             }
             Fault::ClockRate => {
                 let permille = match self.plan.setup.options.lease {
-                    Some(_) => 1000 + self.dice.below(u64::from(DRIFT_PERMILLE) + 1) as u32,
+                    Some(_) => self.draw_lease_rate(),
                     None => self.dice.pick(&[500, 800, 950, 1000, 1000, 1050, 1250, 2000]),
                 };
                 return self.act(&Action::ClockRate { node, permille });
@@ -155,6 +162,12 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// As far apart as leases allow: often at one end or the other.
+    fn draw_lease_rate(&mut self) -> u32 {
+        let between = self.dice.below(u64::from(DRIFT_PERMILLE) + 1) as u32;
+        1000 + self.dice.pick(&[0, between, DRIFT_PERMILLE])
     }
 
     /// Mostly the leader, or a node that takes itself for it; else any.

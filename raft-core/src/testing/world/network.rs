@@ -51,12 +51,14 @@ pub(super) enum Shape {
     Ring,
     /// As a ring, with open ends.
     Chain,
+    /// One node and one other do not reach each other.
+    Severed,
     /// Each direction by itself.
     Random,
 }
 
 impl Shape {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Isolated,
         Self::Split,
         Self::Mute,
@@ -64,6 +66,7 @@ impl Shape {
         Self::Bridge,
         Self::Ring,
         Self::Chain,
+        Self::Severed,
         Self::Random,
     ];
 }
@@ -123,6 +126,7 @@ impl Network {
     pub(super) fn partition(&mut self, dice: &mut Dice, shape: Shape, count: usize, middle: usize) {
         self.heal();
         let side = dice.next_u64() | 1 << middle;
+        let other = dice.place(count);
         let near = |from: usize, to: usize| from.abs_diff(to) == 1;
         for from in 0..count {
             for to in (0..count).filter(|to| *to != from) {
@@ -135,6 +139,7 @@ impl Network {
                     Shape::Bridge => apart && from != middle && to != middle,
                     Shape::Ring => !near(from, to) && from.abs_diff(to) != count - 1,
                     Shape::Chain => !near(from, to),
+                    Shape::Severed => [(middle, other), (other, middle)].contains(&(from, to)),
                     Shape::Random => dice.chance(400),
                 };
                 self.set_cut(from, to, cut);

@@ -25,6 +25,15 @@ enum Broken {
     CutOff,
     Mute,
     Deaf,
+    /// Its disk takes nothing any more, and does not say so.
+    Stuck,
+    /// The same, and says so.
+    Full,
+}
+
+impl Broken {
+    const ALL: [Self; 7] =
+        [Self::Down, Self::Paused, Self::CutOff, Self::Mute, Self::Deaf, Self::Stuck, Self::Full];
 }
 
 impl World {
@@ -36,6 +45,7 @@ impl World {
         self.run_faults()?;
         let core = self.heal_quorum()?;
         let recovered_in = self.await_service(&core)?;
+        self.go_on_without_the_rest()?;
         self.heal_all()?;
         self.await_convergence()?;
         let tally = self.cluster.tally();
@@ -99,6 +109,7 @@ impl World {
                     | Happening::Reconnect { .. }
                     | Happening::Restart { .. }
                     | Happening::Resume { .. }
+                    | Happening::DiskRoom { .. }
                     | Happening::Join
             )
         };
@@ -136,8 +147,8 @@ impl World {
     }
 
     fn heal_node(&mut self, node: usize) -> Result<(), Violation> {
-        self.desks[node].stalled_until = self.now;
-        self.desks[node].abandoned = false;
+        let desk = &mut self.desks[node];
+        (desk.stalled_until, desk.stuck, desk.abandoned) = (self.now, false, false);
         if self.cluster.node(node).is_gone() {
             return Ok(());
         }
@@ -152,10 +163,18 @@ impl World {
 
     fn break_node(&mut self, node: usize, core: &[usize]) -> Result<(), Violation> {
         self.desks[node].abandoned = true;
-        let how = self.dice.pick(&[Broken::Down, Broken::Paused, Broken::CutOff, Broken::Mute, Broken::Deaf]);
+        let how = self.dice.pick(&Broken::ALL);
         let (mute, deaf) = match how {
             Broken::Down => return self.act(&Action::Crash { node, loss: Loss::default() }),
             Broken::Paused => return self.act(&Action::Pause { node }),
+            Broken::Stuck => {
+                self.desks[node].stuck = true;
+                return Ok(());
+            }
+            Broken::Full => {
+                self.desks[node].full = true;
+                return self.act(&Action::DiskFull { node, full: true });
+            }
             Broken::CutOff => (true, true),
             Broken::Mute => (true, false),
             Broken::Deaf => (false, true),
@@ -196,6 +215,12 @@ impl World {
         timeout * BOUND + timeout / 20 * u32::try_from(lag).unwrap_or(u32::MAX)
     }
 
+    /// Now and then for long enough that those who are missing fall far behind.
+    fn go_on_without_the_rest(&mut self) -> Result<(), Violation> {
+        let longer = self.plan.election_timeout() * self.dice.pick(&[0, 0, 0, 2, 10]);
+        self.run_until(self.now + longer, |_| false).map(drop)
+    }
+
     fn heal_all(&mut self) -> Result<(), Violation> {
         self.network.heal();
         self.endpoints = (0..self.cluster.node_count()).filter(|node| self.is_sound(*node)).collect();
@@ -215,7 +240,7 @@ impl World {
     }
 
     /// All have applied everything that anybody has, which is all that clients know of, and nothing waits: no request, no
-    /// second half of a change of members, no learner that could be a voter.
+    /// second half of a change of members, no learner that could be a voter, no leader that should have left.
     fn has_converged(&self) -> bool {
         let (index, state, acknowledged) = self.cluster.head();
         let idle = self.clients.iter().all(|client| client.request.is_none());
@@ -224,7 +249,8 @@ impl World {
             node.is_gone() || node.applied() == Some((index, state))
         };
         let settled = !self.cluster.is_joint()
-            && !self.cluster.promotable().into_iter().any(|node| self.is_sound(node));
+            && !self.cluster.promotable().into_iter().any(|node| self.is_sound(node))
+            && !self.cluster.is_led_from_outside();
         idle && settled && index >= acknowledged && self.cluster.members().into_iter().all(equal)
     }
 
