@@ -276,9 +276,9 @@ impl Cluster {
     #[must_use]
     pub fn is_led_from_outside(&self) -> bool {
         let rafts = self.nodes.iter().filter_map(SimNode::running).map(|running| running.driver.raft());
-        rafts.filter(|raft| raft.role() == RoleName::Leader).any(|raft| {
-            raft.configuration().is_none_or(|members| !members.quorum().contains(raft.id()))
-        })
+        rafts
+            .filter(|raft| raft.role() == RoleName::Leader)
+            .any(|raft| raft.configuration().is_none_or(|members| !members.quorum().contains(raft.id())))
     }
 
     /// Learners that may become voters any moment.

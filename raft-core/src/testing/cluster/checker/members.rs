@@ -49,7 +49,11 @@ impl Checker {
         } else if !overlap(before.quorum(), configuration.quorum()) {
             format!("{:?} and {:?} have quorums apart", before.quorum(), configuration.quorum())
         } else if let Some((rival, members)) = self.rival(place, committed, &configuration) {
-            format!("{:?}, in force on n{rival}, and {:?} have quorums apart", members, configuration.quorum())
+            format!(
+                "{:?}, in force on n{rival}, and {:?} have quorums apart",
+                members,
+                configuration.quorum()
+            )
         } else {
             return Ok(());
         };
@@ -69,7 +73,9 @@ impl Checker {
         let electable = others.filter(|(_, view)| view.log.term_at(index) == Some(term));
         let in_force = electable.filter_map(|(other, view)| Some((other, &view.configurations.last()?.1)));
         let mut quorums = in_force.map(|(other, members)| (other, members.quorum()));
-        quorums.find(|(_, quorum)| !overlap(quorum, next.quorum())).map(|(other, quorum)| (other, quorum.clone()))
+        quorums
+            .find(|(_, quorum)| !overlap(quorum, next.quorum()))
+            .map(|(other, quorum)| (other, quorum.clone()))
     }
 
     /// The configuration under which a leader committed through `index`, if it has appended another since, within one
