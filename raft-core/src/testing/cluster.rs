@@ -299,6 +299,26 @@ impl Cluster {
         if in_play.peek().is_none() { wins(&self.founder) } else { in_play.all(|members| wins(members)) }
     }
 
+    /// Whether one of those who are in has all that is needed to be elected by them: a log that is not behind those of a quorum
+    /// of its configuration, and a vote in it, or in the one before.
+    #[must_use]
+    pub fn could_elect(&self, is_in: impl Fn(usize) -> bool) -> bool {
+        let last = |place: usize| self.nodes[place].last_entry();
+        let follows = |id: NodeId, own: EntryId| is_in(place_of(id)) && last(place_of(id)) <= own;
+        let is_electable = |place: usize| {
+            let (id, own) = (node_id(place), last(place));
+            let mut known = self.checker.configurations_of(place).rev();
+            let latest = known.next();
+            let votes = latest.into_iter().chain(known.next()).any(|members| members.quorum().contains(id));
+            let wins = |members: &Configuration| {
+                members.quorum().vote(|id| Some(follows(id, own))) == VoteResult::Won
+            };
+            votes && latest.is_some_and(wins)
+        };
+        self.checker.agreed().is_none()
+            || (0..self.nodes.len()).filter(|place| is_in(*place)).any(is_electable)
+    }
+
     /// What the transfer on a link waits for, if there is one.
     #[must_use]
     pub fn transfer(&self, from: usize, to: usize) -> Option<TransferPhase> {

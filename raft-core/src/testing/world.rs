@@ -111,6 +111,8 @@ pub struct World {
     dice: Dice,
     partitions: u32,
     calm_until: Time,
+    /// An operator waits for a leader.
+    asks_for_change: bool,
     /// No client begins anything new.
     closing: bool,
     sent: Vec<Sent>,
@@ -140,6 +142,7 @@ impl World {
             dice: Dice::new(seed, WORLD_STREAM),
             partitions: 0,
             calm_until: Time::ZERO,
+            asks_for_change: false,
             closing: false,
             sent: Vec::new(),
             ended: Vec::new(),
@@ -270,6 +273,10 @@ impl World {
                 self.disk_room(node)
             }
             Happening::Join => self.join(),
+            Happening::AskForChange => {
+                self.asks_for_change = false;
+                self.ask_for_change()
+            }
             Happening::Reconnect { partition } => {
                 if partition == self.partitions {
                     self.network.heal();

@@ -483,10 +483,15 @@ impl Checker {
         Err(Violation::CommittedTooEarly { at, node: raft.id(), entry, holders })
     }
 
-    /// The newest snapshot equals every other one of its index.
+    /// The newest snapshot equals every other one of its index, and the node is in its term on disk as well.
     pub(super) fn check_snapshot(&mut self, at: Time, node: &SimNode) -> Result<(), Violation> {
         let Some(newest) = node.running().and_then(Running::newest_snapshot) else { return Ok(()) };
         let last = newest.meta.last;
+        if node.disk_hard_state().current_term < last.term {
+            let (message, disk) =
+                (format!("nothing, but publishes a snapshot through {last}"), node.describe_disk());
+            return Err(Violation::NotDurable { at, node: node.id, message, disk });
+        }
         match self.snapshots.entry(last.index).or_insert_with(|| newest.clone()) {
             other if *other == newest => Ok(()),
             other => {

@@ -20,7 +20,7 @@ pub enum Focus {
     Leases,
     /// Messages that outlive the term, and the process, that they belong to.
     Stragglers,
-    /// An operator who asks for one change after the other, also of leaders that have just been elected.
+    /// An operator who asks for changes, also of leaders that are cut off, or have just been elected.
     Members,
     /// Rot that is found at a restart, while leaders come and go.
     Damage,
@@ -31,15 +31,15 @@ pub enum Focus {
 }
 
 impl Focus {
-    /// Nine seeds of sixteen have none.
+    /// Seven seeds of sixteen have none.
     pub(super) fn draw(dice: &mut Dice) -> Self {
         match dice.below(16) {
             0 | 1 => Self::Leases,
-            2 => Self::Stragglers,
-            3 => Self::Members,
-            4 => Self::Damage,
-            5 => Self::SlowDisks,
-            6 => Self::Snapshots,
+            2..5 => Self::Stragglers,
+            5 => Self::Members,
+            6 => Self::Damage,
+            7 => Self::SlowDisks,
+            8 => Self::Snapshots,
             _ => Self::Nothing,
         }
     }
@@ -59,42 +59,49 @@ impl Plan {
         }
     }
 
-    /// Everything is fast, so that a new leader can be there before the lease of the old one ends. Writes are rare: a client
-    /// that waits for one reads nothing meanwhile.
+    /// Everything is fast, so that a new leader can be there before the lease of the old one ends. Writes are rare: with each
+    /// of them the old leader would hear of the new one, and a client that waits for it reads nothing meanwhile.
     fn concentrate_on_leases(&mut self, dice: &mut Dice) {
         let timeout = self.election_timeout();
-        self.setup.voters = dice.pick(&[3, 3, 5]);
+        self.setup.voters = dice.pick(&[3, 3, 3, 5]);
         self.setup.learners = 0;
         self.setup.options.lease = Some(Lease { max_drift_permille: DRIFT_PERMILLE });
+        self.setup.options.heartbeat_interval = timeout / dice.pick(&[2, 2, 10]);
         self.network.delay.max = timeout / 200;
         self.network.late_permille = dice.pick(&[0, 0, 50]);
-        self.network.late = timeout;
+        self.network.late = Range { min: timeout / 10, max: timeout };
         self.network.loss_permille = 0;
         self.disk.sync.max = timeout / 1000;
         self.disk.late_permille = 0;
         let clients = &mut self.clients;
-        (clients.count, clients.think.max, clients.patience) = (8, timeout / 20, timeout * 3);
+        (clients.count, clients.think.max, clients.patience) = (8, timeout / 5, timeout * 3);
         (clients.read_permille, clients.lease_permille) = (dice.pick(&[970, 990]), 1000);
-        self.spare_all_but(&[Fault::Partition, Fault::ClockRate, Fault::Reboot, Fault::Transfer]);
-        self.strike(Fault::Partition, timeout * 3);
-        self.strike(Fault::ClockRate, timeout * 3);
+        self.faults.clear();
+        self.strike(Fault::Depose, timeout * 5);
+        self.strike(Fault::ClockRate, timeout * 5);
         match dice.pick(&[Fault::Reboot, Fault::Reboot, Fault::Transfer]) {
             Fault::Reboot => self.strike(Fault::Reboot, timeout),
             often => self.strike(often, timeout * 2),
         }
     }
 
-    /// One message of ten arrives an age later. Whoever sent it leads again by then, in another term, or has restarted.
+    /// Messages, or their second copies, arrive an age later: whoever sent them leads again by then, in another term, or has
+    /// restarted.
     fn concentrate_on_stragglers(&mut self, dice: &mut Dice) {
         let timeout = self.election_timeout();
         self.network.ordered = false;
-        self.network.delay.max = timeout / 50;
-        (self.network.late_permille, self.network.late) = (dice.pick(&[50, 150]), timeout * 4);
+        self.network.delay.max = timeout / 20;
+        (self.network.late_permille, self.network.duplicate_permille) = (dice.pick(&[20, 200]), 300);
+        self.network.late = Range { min: timeout, max: timeout * 4 };
         self.network.loss_permille = 0;
-        self.disk.sync.max = timeout / dice.pick(&[4, 20]);
-        self.clients.read_permille = dice.pick(&[100, 500]);
-        self.strike(Fault::Partition, timeout * 3);
-        self.strike(Fault::Reboot, timeout);
+        self.disk.sync.max = timeout / dice.pick(&[4, 100]);
+        let clients = &mut self.clients;
+        (clients.count, clients.think.max) = (8, timeout / 10);
+        clients.read_permille = dice.pick(&[300, 950]);
+        self.setup.voters = dice.pick(&[3, 3, 5]);
+        self.strike(Fault::Reboot, timeout * 2);
+        self.strike(Fault::Depose, timeout * 4);
+        self.strike(Fault::Clog, timeout * 2);
     }
 
     /// Even numbers of voters: two single changes of the same four may have quorums apart.
@@ -104,9 +111,9 @@ impl Plan {
         self.setup.learners = dice.pick(&[1, 2]);
         self.network.delay.max = timeout / 15;
         self.disk.sync.max = timeout / dice.pick(&[4, 20]);
-        self.strike(Fault::Members, timeout / dice.pick(&[2, 8]));
-        self.strike(Fault::Partition, timeout * 3);
-        self.strike(Fault::Reboot, timeout * 2);
+        self.strike(Fault::Members, timeout * 2);
+        self.strike(Fault::Depose, timeout * 3);
+        self.strike(Fault::Reboot, timeout * 4);
     }
 
     fn concentrate_on_damage(&mut self, dice: &mut Dice) {
@@ -138,10 +145,7 @@ impl Plan {
         self.network.loss_permille = dice.pick(&[5, 30]);
         self.disk.sync.max = timeout / dice.pick(&[4, 20]);
         self.strike(Fault::Partition, timeout * 3);
-    }
-
-    fn spare_all_but(&mut self, kept: &[Fault]) {
-        self.faults.retain(|plan| kept.contains(&plan.fault));
+        self.strike(Fault::Reboot, timeout * 4);
     }
 
     /// The fault strikes this often, whatever was drawn for it.

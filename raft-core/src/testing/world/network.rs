@@ -99,7 +99,7 @@ impl Network {
             link.last = at;
         }
         let again = plan.duplicate_permille > 0 && link.dice.chance(plan.duplicate_permille);
-        let again = again.then(|| now.max(link.clogged_until) + link.delay(plan) * 2);
+        let again = again.then(|| now.max(link.clogged_until) + link.second_delay(plan));
         Fate::Arrives { at, again }
     }
 
@@ -119,6 +119,15 @@ impl Network {
     pub(super) fn heal(&mut self) {
         for link in &mut self.links {
             (link.cut, link.clogged_until) = (false, Time::ZERO);
+        }
+    }
+
+    /// Cuts `node` off from the first `count` nodes, but for the spared one.
+    pub(super) fn cut_off(&mut self, node: usize, count: usize, spared: Option<usize>) {
+        self.heal();
+        for peer in (0..count).filter(|peer| Some(*peer) != spared) {
+            self.set_cut(node, peer, true);
+            self.set_cut(peer, node, true);
         }
     }
 
@@ -151,8 +160,16 @@ impl Network {
 impl Link {
     fn delay(&mut self, plan: &NetworkPlan) -> Duration {
         if plan.late_permille > 0 && self.dice.chance(plan.late_permille) {
-            return self.dice.span(plan.delay.max, plan.late);
+            return self.dice.span(plan.late.min, plan.late.max);
         }
         self.dice.between(plan.delay.min, plan.delay.max)
+    }
+
+    /// Of the second copy: where messages are late at all, half of them are.
+    fn second_delay(&mut self, plan: &NetworkPlan) -> Duration {
+        if plan.late_permille > 0 && self.dice.chance(500) {
+            return self.dice.span(plan.late.min, plan.late.max);
+        }
+        self.delay(plan) * 2
     }
 }

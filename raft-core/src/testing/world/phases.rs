@@ -44,10 +44,13 @@ impl World {
     pub fn run(&mut self) -> Result<Report, Violation> {
         self.run_faults()?;
         let core = self.heal_quorum()?;
-        let recovered_in = self.await_service(&core)?;
-        self.go_on_without_the_rest()?;
-        self.heal_all()?;
-        self.await_convergence()?;
+        let mut recovered_in = 0;
+        if self.is_core(&core) {
+            recovered_in = self.await_service(&core)?;
+            self.go_on_without_the_rest()?;
+            self.heal_all()?;
+            self.await_convergence()?;
+        }
         let tally = self.cluster.tally();
         Ok(Report {
             events: tally.events,
@@ -111,6 +114,7 @@ impl World {
                     | Happening::Resume { .. }
                     | Happening::DiskRoom { .. }
                     | Happening::Join
+                    | Happening::AskForChange
             )
         };
         self.queue.retain(|what| !voidable(what));
@@ -136,14 +140,21 @@ impl World {
         // A learner that becomes a voter right now must not be missed then. And perhaps nobody but the founder belongs to
         // the cluster yet.
         nodes.sort_by_key(|node| !promotable.contains(node) && (self.plan.setup.founded || *node != 0));
-        let is_core = |nodes: &[usize]| {
-            promotable.iter().all(|node| nodes.contains(node) || !self.is_sound(*node))
-                && self.cluster.is_quorum(|node| nodes.contains(&node))
-        };
-        let least = (1..=nodes.len()).find(|&count| is_core(&nodes[..count])).unwrap_or(nodes.len());
+        let least = (1..=nodes.len()).find(|&count| self.is_core(&nodes[..count])).unwrap_or(nodes.len());
         let more = if self.dice.chance(250) { self.dice.place(nodes.len() - least + 1) } else { 0 };
         nodes.truncate(least + more);
         nodes
+    }
+
+    /// Whether these can go on by themselves. In a corner not even all that are sound can: a voter's disk has rotted; what
+    /// only that disk and a learner hold cannot be led by the learner; and a change of members that was not committed gives
+    /// the learner a vote, which it refuses to whoever holds less. That is a lost quorum: for the operator to recover.
+    fn is_core(&self, nodes: &[usize]) -> bool {
+        let is_in = |node| nodes.contains(&node);
+        let promotable = self.cluster.promotable();
+        promotable.into_iter().all(|node| is_in(node) || !self.is_sound(node))
+            && self.cluster.is_quorum(is_in)
+            && self.cluster.could_elect(is_in)
     }
 
     fn heal_node(&mut self, node: usize) -> Result<(), Violation> {

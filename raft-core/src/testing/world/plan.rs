@@ -28,8 +28,8 @@ pub struct NetworkPlan {
     pub delay: Range,
     /// How many of a thousand take longer,
     pub late_permille: u64,
-    /// up to so long.
-    pub late: Duration,
+    /// this long.
+    pub late: Range,
     /// How many of a thousand are lost.
     pub loss_permille: u64,
     /// How many of a thousand arrive twice.
@@ -204,10 +204,11 @@ fn draw_options(dice: &mut Dice, timeout: Duration) -> Options {
 
 fn draw_network(dice: &mut Dice, timeout: Duration) -> NetworkPlan {
     let ordered = dice.chance(400);
+    let delay = Range { min: timeout / 2000, max: timeout / dice.pick(&[4, 15, 50, 200, 200]) };
     NetworkPlan {
-        delay: Range { min: timeout / 2000, max: timeout / dice.pick(&[4, 15, 50, 200, 200]) },
         late_permille: dice.pick(&[0, 0, 2, 20]),
-        late: timeout * dice.pick(&[1, 3, 10]),
+        late: Range { min: delay.max, max: timeout * dice.pick(&[1, 3, 10]) },
+        delay,
         loss_permille: dice.pick(&[0, 0, 5, 30, 100]),
         duplicate_permille: if ordered { 0 } else { dice.pick(&[0, 10, 100, 300]) },
         ordered,

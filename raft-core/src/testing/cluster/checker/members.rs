@@ -103,6 +103,14 @@ impl Checker {
         self.views[place].configurations.iter().any(|(_, members)| alone(members))
     }
 
+    /// The configurations in the node's log, ascending.
+    pub(in crate::testing::cluster) fn configurations_of(
+        &self,
+        place: usize,
+    ) -> impl DoubleEndedIterator<Item = &Configuration> {
+        self.views[place].configurations.iter().map(|(_, members)| &**members)
+    }
+
     /// The newest committed configuration.
     pub(in crate::testing::cluster) fn agreed(&self) -> Option<&Arc<Configuration>> {
         self.agreed.as_ref().map(|(_, members)| members)
