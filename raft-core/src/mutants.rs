@@ -78,7 +78,8 @@ mod planted {
         StaleAnswerCounts: "an acknowledgement of an earlier term counts",
         HintRaisesMatch: "what a refusal hints at counts as acknowledged",
         CachedAfterTruncation: "entries that were cut off are still sent",
-        ReadBackUnchecked: "entries that were read from disk are not compared with the log",
+        // An answer of the disk is also forgotten when the log that it is about is replaced: either rule alone does.
+        ReadBackUnchecked: "entries that were read from a log that was replaced since are taken for this log's",
         LateCompletionCounts: "the completion of an overwritten write vouches for what overwrote it",
         // Commits.
         CommitEarlierTerm: "an entry of an earlier term commits by counting [Raft §5.4.2]",
@@ -95,7 +96,9 @@ mod planted {
         ReadWithoutQuorum: "a leader serves reads without asking anybody [Ongaro §6.4]",
         ReadBeforeOwnCommit: "a leader serves reads before it has committed in its term [Raft §8]",
         ReadBeforeApplied: "a read is served before what it must see is applied",
-        EchoOfEarlierTerm: "an answer echoes a read round of an earlier term",
+        // Three rules hold this up: what a follower echoes, what a leader takes for an answer, and that it believes in no round
+        // which it has not begun. Without one of them harm needs rounds of two terms that have come to the same number.
+        EchoOfEarlierTerm: "the echo of a read round of an earlier term counts",
         RequestNameReused: "a restarted follower reuses the names of its requests for reads",
         LeaseIgnoresDrift: "a lease lasts longer than the voters' promise on a faster clock [Ongaro §6.4.1]",
         LeaseFromReceipt: "a lease begins when the answer arrives, not when the question left",
@@ -120,6 +123,7 @@ mod planted {
         WindowNeverFreed: "acknowledged messages stay in the window",
         AdmissionNeverFreed: "committed entries still count as uncommitted",
         ProbeNeverRepeated: "a lost probe is not repeated",
+        // A leader that went back to probing would hear from the follower itself that it is behind.
         SnapshotNeverRepeated: "a failed transfer is not repeated",
         QuorumNeverMissed: "a leader that hears nobody goes on leading [Ongaro §6.2]",
         StuckDiskKept: "a leader whose disk is stuck goes on leading",

@@ -138,7 +138,7 @@ pub enum VoteFloor {
 ///   before; its first entry may exceed `max_bytes`. A read that races with a truncation may answer old entries: the
 ///   core compares terms.
 /// * **Compaction** drops entries `..=through` when it suits the store, never one behind the last `through`; a published
-///   snapshot covers them.
+///   snapshot covers them. They are durable by then, and no write truncates them.
 /// * None of the calls waits for a disk.
 pub trait LogStore {
     /// Queues a write.

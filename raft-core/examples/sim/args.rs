@@ -1,72 +1,88 @@
 //! The command line.
 
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::str::FromStr;
 
+use clap::Parser;
 use raft_core::testing::world::Plan;
 
-pub(crate) const USAGE: &str =
-    "usage: sim --seeds FIRST..END [--jobs N] [--report] | --seed N | --shrink N | --mutants
-  --seeds FIRST..END  run these seeds; END is not one of them
-  --jobs N            on so many threads (default: 1)
-  --report            say how the runs were distributed, and which marks were reached
-  --require-marks     fail if a mark was not reached
-  --seed N            run one seed and say what it did
-  --shrink N          make the failing run of one seed short
-  --chart FILE        with --seed or --shrink: draw a failing run as an HTML page
-  --small             with small clusters and short runs, whose failures are easily understood
-  --mutant NAME       with a seeded bug (a program built with the feature `mutants`)
-  --mutants           with each of them in turn, until it is noticed: a table in Markdown";
+/// Runs simulated clusters under random faults, with every safety rule checked at every step.
+///
+/// A seed is a run: the same seed does the same in every process. Exit status: 0 nothing found (with --mutants: every bug
+/// noticed), 1 otherwise, 2 wrong usage.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "sim", bin_name = "cargo xtask sim")]
+pub(crate) struct Args {
+    /// Run these seeds; END is not one of them. With --mutants: the seeds that each bug may take
+    #[arg(long, value_name = "FIRST..END", default_value = "0..2000")]
+    pub(crate) seeds: Seeds,
 
-/// What to run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Mode {
-    #[default]
-    Seeds,
-    Seed,
-    Shrink,
-    Mutants,
+    /// Run one seed and say what it did
+    #[arg(long, value_name = "N", conflicts_with_all = ["seeds", "shrink", "mutants"])]
+    pub(crate) seed: Option<u64>,
+
+    /// Make the failing run of one seed short
+    #[arg(long, value_name = "N", conflicts_with_all = ["seeds", "mutants"])]
+    pub(crate) shrink: Option<u64>,
+
+    /// Plant each seeded bug in turn, until it is noticed: a table in Markdown
+    #[arg(long)]
+    pub(crate) mutants: bool,
+
+    /// Plant one seeded bug
+    #[arg(long, value_name = "NAME", conflicts_with = "mutants")]
+    pub(crate) mutant: Option<String>,
+
+    /// With --mutants: these alone
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',', requires = "mutants")]
+    pub(crate) only: Vec<String>,
+
+    /// With --mutants: write the table here
+    #[arg(long, value_name = "FILE", requires = "mutants")]
+    pub(crate) table: Option<PathBuf>,
+
+    /// With --seed or --shrink: draw a failing run as an HTML page
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "mutants"])]
+    pub(crate) chart: Option<PathBuf>,
+
+    /// Small clusters and short runs, whose failures are easily understood
+    #[arg(long, conflicts_with = "mutants")]
+    pub(crate) small: bool,
+
+    /// Say how the runs were distributed, and which marks were reached
+    #[arg(long, conflicts_with_all = ["seed", "shrink", "mutants"])]
+    pub(crate) report: bool,
+
+    /// Fail if a mark was not reached
+    #[arg(long, conflicts_with_all = ["seed", "shrink", "mutants"])]
+    pub(crate) require_marks: bool,
+
+    /// Threads [default: one for each core]
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
 }
 
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Args {
-    pub(crate) mode: Mode,
-    pub(crate) seeds: Option<Range<u64>>,
-    pub(crate) report: bool,
-    pub(crate) require_marks: bool,
-    pub(crate) small: bool,
-    pub(crate) jobs: usize,
-    pub(crate) chart: Option<PathBuf>,
-    pub(crate) mutant: Option<String>,
+/// Seeds `first..end`, at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seeds(pub(crate) Range<u64>);
+
+impl FromStr for Seeds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (first, end) = text.split_once("..").ok_or("expected FIRST..END, as in 0..2000")?;
+        let number = |text: &str| text.parse::<u64>().map_err(|error| format!("{text:?}: {error}"));
+        let range = number(first)?..number(end)?;
+        if range.is_empty() { Err("expected END above FIRST".to_owned()) } else { Ok(Self(range)) }
+    }
 }
 
 impl Args {
-    pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Option<Self> {
-        let mut args = Self { jobs: 1, ..Self::default() };
-        while let Some(word) = words.next() {
-            match word.as_str() {
-                "--seeds" => {
-                    let range = words.next()?;
-                    let (first, end) = range.split_once("..")?;
-                    args.seeds = Some(first.parse().ok()?..end.parse().ok()?);
-                }
-                "--seed" | "--shrink" => {
-                    args.mode = if word == "--seed" { Mode::Seed } else { Mode::Shrink };
-                    let seed: u64 = words.next()?.parse().ok()?;
-                    args.seeds = Some(seed..seed.checked_add(1)?);
-                }
-                "--jobs" => args.jobs = words.next()?.parse().ok().filter(|jobs| *jobs > 0)?,
-                "--chart" => args.chart = Some(words.next()?.into()),
-                "--mutant" => args.mutant = Some(words.next()?),
-                "--mutants" => args.mode = Mode::Mutants,
-                "--report" => args.report = true,
-                "--require-marks" => args.require_marks = true,
-                "--small" => args.small = true,
-                _ => return None,
-            }
-        }
-        let has_seeds = args.seeds.as_ref().is_some_and(|seeds| !seeds.is_empty());
-        (has_seeds || args.mode == Mode::Mutants).then_some(args)
+    pub(crate) fn jobs(&self) -> usize {
+        let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        self.jobs.unwrap_or_else(cores).get()
     }
 
     pub(crate) fn plan(&self, seed: u64) -> Plan {

@@ -12,13 +12,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use clap::Parser as _;
 use raft_core::marks::{self, Mark};
 use raft_core::testing::chart::draw;
 use raft_core::testing::cluster::{Setup, Violation};
 use raft_core::testing::shrink::{Shrunk, search, shrink};
 use raft_core::testing::world::{Report, Step, World, run_seed};
 
-use args::{Args, Mode};
+use args::Args;
 
 /// Steps that a shrinker may replay: some tens of seconds.
 const SHRINK_BUDGET: u64 = 10_000_000;
@@ -30,21 +31,17 @@ const SHORT: usize = 40;
 const SEARCH_ATTEMPTS: u64 = 100_000;
 
 fn main() -> ExitCode {
-    let Some(args) = Args::parse(std::env::args().skip(1)) else {
-        eprintln!("{}", args::USAGE);
-        return ExitCode::from(2);
-    };
+    let args = Args::parse();
     if !plant(&args) {
         return ExitCode::from(2);
     }
     // A panic is a finding like any other; it is reported with its seed.
     std::panic::set_hook(Box::new(|_| {}));
-    let seeds = args.seeds.clone().unwrap_or_default();
-    let passed = match args.mode {
-        Mode::Seeds => run_many(&args, seeds),
-        Mode::Seed => run_one(&args, seeds.start),
-        Mode::Shrink => shorten(&args, seeds.start),
-        Mode::Mutants => return all_mutants(&args),
+    let passed = match (args.seed, args.shrink) {
+        _ if args.mutants => return all_mutants(&args),
+        (Some(seed), _) => run_one(&args, seed),
+        (None, Some(seed)) => shorten(&args, seed),
+        (None, None) => run_many(&args, args.seeds.0.clone()),
     };
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -59,7 +56,7 @@ fn plant(args: &Args) -> bool {
 
 #[cfg(not(feature = "mutants"))]
 fn plant(args: &Args) -> bool {
-    let wanted = args.mutant.is_some() || args.mode == Mode::Mutants;
+    let wanted = args.mutant.is_some() || args.mutants;
     if wanted {
         eprintln!("this program was built without the feature `mutants`");
     }
@@ -88,7 +85,7 @@ fn run_many(args: &Args, seeds: Range<u64>) -> bool {
     let began = Instant::now();
     let batch = Batch { next: AtomicU64::new(seeds.start), results: Mutex::default() };
     std::thread::scope(|scope| {
-        for _ in 0..args.jobs {
+        for _ in 0..args.jobs() {
             scope.spawn(|| work(args, &batch, seeds.end));
         }
     });
@@ -99,7 +96,7 @@ fn run_many(args: &Args, seeds: Range<u64>) -> bool {
         println!("seed {seed}: {}: {violation}\n  {}", violation.name(), args.replay_command(*seed));
     }
     if args.report {
-        print!("{}{}", describe(&reports, elapsed, args.jobs), describe_marks(&marks));
+        print!("{}{}", describe(&reports, elapsed, args.jobs()), describe_marks(&marks));
     }
     let missed: Vec<_> = Mark::ALL.iter().filter(|mark| !marks.contains_key(mark)).collect();
     for mark in &missed {

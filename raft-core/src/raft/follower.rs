@@ -22,7 +22,7 @@ impl Raft {
             // Receiver 1: reply false if term < currentTerm; the deposed leader learns of the later term. A heartbeat's
             // answer, which says nothing about the log: should the sender lead the current term by now, what it sent in an
             // earlier one is no measure of where it stands.
-            return self.answer_heartbeat(from, Echo::NONE);
+            return self.answer_heartbeat(from, if mutant!(EchoOfEarlierTerm) { echo } else { Echo::NONE });
         }
         if !request.is_well_formed() || !self.follow(from, request.term) {
             return;

@@ -168,7 +168,7 @@ impl Raft {
         if response.term > self.hard_state.current_term {
             return self.become_follower(response.term, None);
         }
-        if response.term == self.hard_state.current_term {
+        if response.term == self.hard_state.current_term || mutant!(EchoOfEarlierTerm) {
             self.heard_from(from, response.read_seq, response.sent_at);
         }
     }
@@ -179,7 +179,7 @@ impl Raft {
         let Some(progress) = leader.progress.get_mut(from) else { return };
         progress.heard_at = self.now;
         // Nobody can have seen a round that has not begun, nor anything that was sent later than now.
-        if read_seq <= leader.reads.round() {
+        if read_seq <= leader.reads.round() || mutant!(EchoOfEarlierTerm) {
             progress.read_seq = progress.read_seq.max(read_seq);
         }
         if sent_at <= self.now {

@@ -198,14 +198,16 @@ impl Raft {
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(progress) = leader.progress.get_mut(to) else { return };
         let ProgressState::Snapshot { retry_at } = &mut progress.state else { return };
+        if mutant!(SnapshotNeverRepeated) && !complete {
+            return;
+        }
         if complete {
             // Its acknowledgement ends the wait. If that is lost, or comes late because installing takes long, a second
             // offer costs little: who is still installing turns it down, who is done acknowledges.
             *retry_at = now + election_timeout * 2;
         } else {
             progress.probe();
-            let later = if mutant!(SnapshotNeverRepeated) { Time::MAX } else { now + election_timeout };
-            progress.state = ProgressState::Probe { retry_at: Some(later) };
+            progress.state = ProgressState::Probe { retry_at: Some(now + election_timeout) };
         }
     }
 

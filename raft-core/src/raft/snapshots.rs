@@ -63,7 +63,9 @@ impl Raft {
         // A damaged entry that the snapshot covers is of no use to anybody, nor is what lies before it.
         let unneeded = self.damage.last_hole_through(covered).map_or(unneeded, |hole| unneeded.max(hole));
         // A received snapshot can be ahead of applying: what was not handed out yet may have to be read back.
-        let through = unneeded.min(self.applying.handed_out());
+        // And where a truncation is on its way to the disk, what is there is another log than this: it must not be taken for
+        // covered.
+        let through = unneeded.min(self.applying.handed_out()).min(self.writes.durable_last());
         if through > self.terms.base().index {
             self.terms.compact(through);
             self.damage.covered(through);
@@ -181,7 +183,9 @@ impl Raft {
         self.configurations = Configurations::new(&meta);
         self.commit_index = meta.last.index;
         self.applying = Applying::new(meta.last.index);
-        self.fetches.clear();
+        if !mutant!(ReadBackUnchecked) {
+            self.fetches.clear();
+        }
         if !mutant!(RestoreForgotten) {
             self.effects.push(Effect::Restore(meta.last));
         }

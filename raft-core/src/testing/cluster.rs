@@ -272,6 +272,15 @@ impl Cluster {
         self.checker.agreed().is_some_and(|members| members.is_joint())
     }
 
+    /// Whether somebody leads who has no vote himself.
+    #[must_use]
+    pub fn is_led_from_outside(&self) -> bool {
+        let rafts = self.nodes.iter().filter_map(SimNode::running).map(|running| running.driver.raft());
+        rafts
+            .filter(|raft| raft.role() == RoleName::Leader)
+            .any(|raft| raft.configuration().is_none_or(|members| !members.quorum().contains(raft.id())))
+    }
+
     /// Learners that may become voters any moment.
     #[must_use]
     pub fn promotable(&self) -> Vec<usize> {
@@ -288,6 +297,26 @@ impl Cluster {
         };
         let mut in_play = self.checker.in_play().peekable();
         if in_play.peek().is_none() { wins(&self.founder) } else { in_play.all(|members| wins(members)) }
+    }
+
+    /// Whether one of those who are in has all that is needed to be elected by them: a log that is not behind those of a quorum
+    /// of its configuration, and a vote in it, or in the one before.
+    #[must_use]
+    pub fn could_elect(&self, is_in: impl Fn(usize) -> bool) -> bool {
+        let last = |place: usize| self.nodes[place].last_entry();
+        let follows = |id: NodeId, own: EntryId| is_in(place_of(id)) && last(place_of(id)) <= own;
+        let is_electable = |place: usize| {
+            let (id, own) = (node_id(place), last(place));
+            let mut known = self.checker.configurations_of(place).rev();
+            let latest = known.next();
+            let votes = latest.into_iter().chain(known.next()).any(|members| members.quorum().contains(id));
+            let wins = |members: &Configuration| {
+                members.quorum().vote(|id| Some(follows(id, own))) == VoteResult::Won
+            };
+            votes && latest.is_some_and(wins)
+        };
+        self.checker.agreed().is_none()
+            || (0..self.nodes.len()).filter(|place| is_in(*place)).any(is_electable)
     }
 
     /// What the transfer on a link waits for, if there is one.

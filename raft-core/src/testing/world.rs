@@ -6,6 +6,7 @@
 //! must come to the same state.
 
 mod clients;
+mod focus;
 mod nemesis;
 mod network;
 mod operator;
@@ -15,6 +16,7 @@ mod queue;
 
 use std::time::Duration;
 
+pub use focus::Focus;
 pub use nemesis::{Fault, FaultPlan};
 pub(super) use phases::guarded;
 pub use phases::run_seed;
@@ -78,7 +80,11 @@ struct Desk {
     snapshotting: bool,
     restoring: bool,
     restarting: bool,
+    /// When it is down next, it is back at once.
+    reboots: bool,
     stalled_until: Time,
+    /// Its disk begins nothing new.
+    stuck: bool,
     full: bool,
     /// It is to stay down.
     abandoned: bool,
@@ -105,6 +111,8 @@ pub struct World {
     dice: Dice,
     partitions: u32,
     calm_until: Time,
+    /// An operator waits for a leader.
+    asks_for_change: bool,
     /// No client begins anything new.
     closing: bool,
     sent: Vec<Sent>,
@@ -134,6 +142,7 @@ impl World {
             dice: Dice::new(seed, WORLD_STREAM),
             partitions: 0,
             calm_until: Time::ZERO,
+            asks_for_change: false,
             closing: false,
             sent: Vec::new(),
             ended: Vec::new(),
@@ -264,6 +273,10 @@ impl World {
                 self.disk_room(node)
             }
             Happening::Join => self.join(),
+            Happening::AskForChange => {
+                self.asks_for_change = false;
+                self.ask_for_change()
+            }
             Happening::Reconnect { partition } => {
                 if partition == self.partitions {
                     self.network.heal();
@@ -397,14 +410,15 @@ impl World {
             if !desk.restarting && !desk.abandoned && !view.is_gone() {
                 desk.restarting = true;
                 let timeout = self.plan.setup.options.election_timeout;
-                let wait = desk.dice.span(timeout / 100, timeout * 10);
+                let longest = if std::mem::take(&mut desk.reboots) { timeout / 4 } else { timeout * 10 };
+                let wait = desk.dice.span(timeout / 100, longest);
                 self.queue.push(self.now + wait, Happening::Restart { node: number, incarnation });
             }
             return;
         }
         let (writes, reads) = view.disk_queue();
         let begin = self.now.max(desk.stalled_until);
-        if writes > 0 && !desk.syncing && !desk.full {
+        if writes > 0 && !desk.syncing && !desk.full && !desk.stuck {
             desk.syncing = true;
             let wait = desk.sync_time(&self.plan.disk);
             let writes = u32::try_from(writes).unwrap_or(u32::MAX);
@@ -507,7 +521,9 @@ impl Desk {
             snapshotting: false,
             restoring: false,
             restarting: false,
+            reboots: false,
             stalled_until: Time::ZERO,
+            stuck: false,
             full: false,
             abandoned: false,
         }

@@ -140,6 +140,30 @@ fn a_snapshot_mends_what_the_leader_has_forgotten() {
     assert_eq!(acknowledged(&node.sent_to(2)), Some((5, None)));
 }
 
+/// A snapshot reaches past a hole, and past entries of another leader that are still on the disk: they are not what it
+/// covers, and must not become the base of the log. Whether the disk does what it was asked, or power fails before.
+#[test]
+fn a_snapshot_forgets_nothing_that_is_still_to_be_truncated() {
+    for power_fails in [false, true] {
+        let mut node = damaged_at(&[1, 1, 1, 1, 1], 3).following_2_in(2);
+        node.disk_stalls();
+        node.receives(2, append(2, entry(1, 3), &[2, 2, 2], 5));
+        let offer = crate::support::offer(2, node.snapshot_of(entry(2, 5)));
+        node.installs(2, &offer);
+        assert!(node.disk.log.base() < entry(1, 4), "{:?}", node.disk.log.base());
+        if power_fails {
+            node.restarts();
+            let mut node = node.following_2_in(2);
+            node.receives(2, append(2, entry(2, 5), &[2], 6));
+            assert_eq!((node.last(), node.last_applied()), (entry(2, 6), LogIndex(6)));
+            continue;
+        }
+        node.disk_recovers();
+        assert_eq!((node.last(), node.last_applied()), (entry(2, 6), LogIndex(5)));
+        assert_eq!(acknowledged(&node.sent_to(2)), Some((6, None)));
+    }
+}
+
 /// Alone, there is nobody to ask.
 #[test]
 fn a_lone_node_with_a_hole_does_not_start() {

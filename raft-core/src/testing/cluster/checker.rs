@@ -5,10 +5,12 @@
 //!   induction, everything before it. Checked as nodes write.
 //! * **Leader append-only**: a leader removes nothing.
 //! * **Leader completeness**: a new leader's log holds every entry committed in earlier terms.
+//! * **Rival configurations**: what a leader appends has no quorum apart from any other configuration in force on a node
+//!   that could still be elected under it.
 //! * **Commit on a durable quorum**: when an entry is first called committed, the disks of a quorum of the configuration
 //!   in force hold it; a commit index never falls while its process lives, and what is committed never changes.
 //! * **Durability oracle** (`promises`): what leaves a node is covered by what its disk would show after a power cut at
-//!   that moment.
+//!   that moment; what is applied survives it.
 //! * **State machine safety, exactly once** ([`History`]), **linearizable reads** (`clients`), **equal snapshots**.
 //!
 //! All of it costs O(1) a step, or for each entry written.
@@ -75,6 +77,7 @@ struct View {
     log: LogTerms,
     last_write: WriteId,
     commit: LogIndex,
+    applied: EntryId,
     term: Term,
     vote: Option<NodeId>,
     leads: bool,
@@ -160,6 +163,7 @@ impl Checker {
             log,
             last_write: WriteId(0),
             commit: running.driver.raft().commit_index(),
+            applied: running.driver.applied(),
             term: hard_state.current_term,
             vote: hard_state.voted_for,
             leads: false,
@@ -190,6 +194,7 @@ impl Checker {
         self.cluster_id = self.cluster_id.or(raft.hard_state().cluster_id);
         self.check_term(at, place, &running.driver)?;
         self.check_written(at, place, running)?;
+        self.check_applied(at, place, &nodes[place])?;
         if raft.commit_index() != self.views[place].commit {
             self.check_commit(at, place, nodes)?;
         }
@@ -384,6 +389,18 @@ impl Checker {
         }
     }
 
+    /// What is applied may reach a snapshot: a power cut must not undo it.
+    fn check_applied(&mut self, at: Time, place: usize, node: &SimNode) -> Result<(), Violation> {
+        let Some(running) = node.running() else { return Ok(()) };
+        let applied = running.driver.applied();
+        let before = std::mem::replace(&mut self.views[place].applied, applied);
+        if applied == before || node.disk_holds(applied) {
+            return Ok(());
+        }
+        let (message, disk) = (format!("nothing, but applies {applied}"), node.describe_disk());
+        Err(Violation::NotDurable { at, node: node.id, message, disk })
+    }
+
     /// The node's log is the committed one at `index`, or has forgotten what is there.
     fn check_holds_committed(
         &self,
@@ -466,10 +483,15 @@ impl Checker {
         Err(Violation::CommittedTooEarly { at, node: raft.id(), entry, holders })
     }
 
-    /// The newest snapshot equals every other one of its index.
+    /// The newest snapshot equals every other one of its index, and the node is in its term on disk as well.
     pub(super) fn check_snapshot(&mut self, at: Time, node: &SimNode) -> Result<(), Violation> {
         let Some(newest) = node.running().and_then(Running::newest_snapshot) else { return Ok(()) };
         let last = newest.meta.last;
+        if node.disk_hard_state().current_term < last.term {
+            let (message, disk) =
+                (format!("nothing, but publishes a snapshot through {last}"), node.describe_disk());
+            return Err(Violation::NotDurable { at, node: node.id, message, disk });
+        }
         match self.snapshots.entry(last.index).or_insert_with(|| newest.clone()) {
             other if *other == newest => Ok(()),
             other => {

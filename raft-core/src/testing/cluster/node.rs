@@ -184,6 +184,12 @@ impl SimNode {
             || entry.index <= self.snapshot_on_disk()
     }
 
+    /// Of the log in memory; of a node that is down, on its disk.
+    pub(super) fn last_entry(&self) -> EntryId {
+        self.running()
+            .map_or_else(|| self.with_disk(LogImage::last), |running| running.driver.raft().last_entry())
+    }
+
     pub(super) fn disk_hard_state(&self) -> HardState {
         self.with_disk(|image| image.hard_state)
     }

@@ -15,10 +15,14 @@ use crate::testing::sim_log::Survivors;
 pub enum Fault {
     /// Links are cut, in one of many shapes.
     Partition,
+    /// The leader is cut off, perhaps from all but one, for long enough that another can lead.
+    Depose,
     /// Everything on a link or to a node arrives late.
     Clog,
     /// One node loses power.
     Crash,
+    /// One node loses power, and starts again at once.
+    Reboot,
     /// All nodes lose power.
     CrashAll,
     /// One node loses power between two effects.
@@ -62,10 +66,12 @@ pub struct FaultPlan {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Partition,
+        Self::Depose,
         Self::Clog,
         Self::Crash,
+        Self::Reboot,
         Self::CrashAll,
         Self::CrashAtEffect,
         Self::Pause,
@@ -89,7 +95,7 @@ impl Fault {
             Self::Stutter => 1,
             Self::Members => 3,
             Self::Partition | Self::Crash | Self::CrashAtEffect | Self::Snapshot | Self::Clog => 6,
-            Self::Damage | Self::Transfer => 6,
+            Self::Damage | Self::Transfer | Self::Reboot | Self::Depose => 6,
             Self::Pause | Self::ClockRate | Self::ClockJump | Self::DiskStall | Self::DiskFailure => 8,
             Self::DiskFull => 8,
             Self::Wipe => 12,
@@ -112,8 +118,13 @@ impl World {
         let node = self.pick_victim();
         match fault {
             Fault::Partition => self.partition(node),
+            Fault::Depose => self.depose(),
             Fault::Clog => self.clog(node),
             Fault::Crash => return self.crash(node),
+            Fault::Reboot => {
+                self.desks[node].reboots = self.cluster.node(node).is_up();
+                return self.crash(node);
+            }
             Fault::CrashAll => return (0..self.cluster.node_count()).try_for_each(|node| self.crash(node)),
             Fault::CrashAtEffect => {
                 let (effects, loss) = (1 + self.dice.below(6) as u32, self.draw_loss(4));
@@ -124,13 +135,7 @@ impl World {
                 let all = 0..self.cluster.node_count();
                 return all.into_iter().try_for_each(|node| self.pause(node, timeout / 500, timeout / 10));
             }
-            Fault::ClockRate => {
-                let permille = match self.plan.setup.options.lease {
-                    Some(_) => 1000 + self.dice.below(u64::from(DRIFT_PERMILLE) + 1) as u32,
-                    None => self.dice.pick(&[500, 800, 950, 1000, 1000, 1050, 1250, 2000]),
-                };
-                return self.act(&Action::ClockRate { node, permille });
-            }
+            Fault::ClockRate => return self.set_clocks(node),
             Fault::ClockJump => {
                 let by = self.dice.span(timeout / 20, timeout * 4);
                 return self.act(&Action::ClockJump { node, by });
@@ -147,7 +152,7 @@ impl World {
             Fault::DiskFull => return self.fill_disk(node),
             Fault::Damage => return self.damage(node),
             Fault::Wipe => return self.wipe(node),
-            Fault::Members => return self.change_members(),
+            Fault::Members => return self.ask_for_change(),
             Fault::Transfer => return self.transfer_leadership(),
             Fault::Calm => {
                 self.calm_until = self.now + self.dice.span(timeout, timeout * 8);
@@ -155,6 +160,22 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// One clock runs otherwise; or, where leases allow for so much and no more, it runs slow and all others run fast.
+    fn set_clocks(&mut self, node: usize) -> Result<(), Violation> {
+        if self.plan.setup.options.lease.is_none() {
+            let permille = self.dice.pick(&[500, 800, 950, 1000, 1000, 1050, 1250, 2000]);
+            return self.act(&Action::ClockRate { node, permille });
+        }
+        if self.dice.chance(500) {
+            let permille = 1000 + self.dice.below(u64::from(DRIFT_PERMILLE) + 1) as u32;
+            return self.act(&Action::ClockRate { node, permille });
+        }
+        (0..self.cluster.node_count()).try_for_each(|other| {
+            let permille = if other == node { 1000 } else { 1000 + DRIFT_PERMILLE };
+            self.act(&Action::ClockRate { node: other, permille })
+        })
     }
 
     /// Mostly the leader, or a node that takes itself for it; else any.
@@ -175,10 +196,28 @@ impl World {
         let shape = self.dice.pick(&Shape::ALL);
         let count = self.cluster.node_count();
         self.network.partition(&mut self.dice, shape, count, middle);
-        self.partitions += 1;
         let timeout = self.plan.election_timeout();
         let lasts = self.dice.span(timeout / 10, timeout * 10);
+        self.reconnect_in(lasts);
+    }
+
+    /// The partition that has just begun ends, unless another one takes its place before.
+    fn reconnect_in(&mut self, lasts: Duration) {
+        self.partitions += 1;
         self.schedule_in(lasts, Happening::Reconnect { partition: self.partitions });
+    }
+
+    fn depose(&mut self) {
+        let count = self.cluster.node_count();
+        let place = self.dice.place(count);
+        let spares = self.dice.chance(500);
+        let timeout = self.plan.election_timeout();
+        let lasts = self.dice.between(timeout, timeout * if spares { 8 } else { 3 });
+        if let Some(leader) = self.leader_from(place) {
+            let spared = (leader + 1 + self.dice.place(count.max(2) - 1)) % count;
+            self.network.cut_off(leader, count, spares.then_some(spared));
+            self.reconnect_in(lasts);
+        }
     }
 
     fn clog(&mut self, node: usize) {
@@ -243,7 +282,8 @@ impl World {
     }
 
     fn can_lose(&self, node: usize) -> bool {
-        !self.cluster.promotable().contains(&node)
+        self.cluster.committed() > 0
+            && !self.cluster.promotable().contains(&node)
             && self.cluster.is_quorum(|other| other != node && self.is_sound(other))
     }
 

@@ -51,12 +51,14 @@ pub(super) enum Shape {
     Ring,
     /// As a ring, with open ends.
     Chain,
+    /// One node and one other do not reach each other.
+    Severed,
     /// Each direction by itself.
     Random,
 }
 
 impl Shape {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Isolated,
         Self::Split,
         Self::Mute,
@@ -64,6 +66,7 @@ impl Shape {
         Self::Bridge,
         Self::Ring,
         Self::Chain,
+        Self::Severed,
         Self::Random,
     ];
 }
@@ -96,7 +99,7 @@ impl Network {
             link.last = at;
         }
         let again = plan.duplicate_permille > 0 && link.dice.chance(plan.duplicate_permille);
-        let again = again.then(|| now.max(link.clogged_until) + link.delay(plan) * 2);
+        let again = again.then(|| now.max(link.clogged_until) + link.second_delay(plan));
         Fate::Arrives { at, again }
     }
 
@@ -119,10 +122,20 @@ impl Network {
         }
     }
 
+    /// Cuts `node` off from the first `count` nodes, but for the spared one.
+    pub(super) fn cut_off(&mut self, node: usize, count: usize, spared: Option<usize>) {
+        self.heal();
+        for peer in (0..count).filter(|peer| Some(*peer) != spared) {
+            self.set_cut(node, peer, true);
+            self.set_cut(peer, node, true);
+        }
+    }
+
     /// Cuts links among the first `count` nodes; `middle` is the one that matters most.
     pub(super) fn partition(&mut self, dice: &mut Dice, shape: Shape, count: usize, middle: usize) {
         self.heal();
         let side = dice.next_u64() | 1 << middle;
+        let other = dice.place(count);
         let near = |from: usize, to: usize| from.abs_diff(to) == 1;
         for from in 0..count {
             for to in (0..count).filter(|to| *to != from) {
@@ -135,6 +148,7 @@ impl Network {
                     Shape::Bridge => apart && from != middle && to != middle,
                     Shape::Ring => !near(from, to) && from.abs_diff(to) != count - 1,
                     Shape::Chain => !near(from, to),
+                    Shape::Severed => [(middle, other), (other, middle)].contains(&(from, to)),
                     Shape::Random => dice.chance(400),
                 };
                 self.set_cut(from, to, cut);
@@ -146,8 +160,16 @@ impl Network {
 impl Link {
     fn delay(&mut self, plan: &NetworkPlan) -> Duration {
         if plan.late_permille > 0 && self.dice.chance(plan.late_permille) {
-            return self.dice.span(plan.delay.max, plan.late);
+            return self.dice.span(plan.late.min, plan.late.max);
         }
         self.dice.between(plan.delay.min, plan.delay.max)
+    }
+
+    /// Of the second copy: where messages are late at all, half of them are.
+    fn second_delay(&mut self, plan: &NetworkPlan) -> Duration {
+        if plan.late_permille > 0 && self.dice.chance(500) {
+            return self.dice.span(plan.late.min, plan.late.max);
+        }
+        self.delay(plan) * 2
     }
 }

@@ -2,6 +2,7 @@
 
 use super::World;
 use super::network::MAX_NODES;
+use super::queue::Happening;
 use crate::configuration::{Configuration, Member, MemberChange, MemberRole};
 use crate::quorum::VoteResult;
 use crate::testing::cluster::{Action, Violation, Wish, node_id, place_of};
@@ -27,13 +28,26 @@ impl World {
         self.act(&Action::TransferLeadership { node, to })
     }
 
+    /// While nobody leads, an operator asks again and again: the next leader may hear of it before it has committed anything.
+    pub(super) fn ask_for_change(&mut self) -> Result<(), Violation> {
+        let place = self.dice.place(self.cluster.node_count());
+        if let Some(leader) = self.leader_from(place) {
+            self.asks_for_change = false;
+            return self.change_members(leader);
+        }
+        if !self.asks_for_change {
+            self.asks_for_change = true;
+            self.schedule_in(self.plan.election_timeout() / 50, Happening::AskForChange);
+        }
+        Ok(())
+    }
+
     /// One wish or two, such that the nodes that are sound can go on whatever becomes of it.
-    pub(super) fn change_members(&mut self) -> Result<(), Violation> {
-        let count = self.cluster.node_count();
-        let place = self.dice.place(count);
+    fn change_members(&mut self, node: usize) -> Result<(), Violation> {
         // Whoever stands still would begin the change later, when it may do harm.
-        let leader = self.leader_from(place).filter(|&node| self.cluster.node(node).is_awake());
-        let Some(node) = leader else { return Ok(()) };
+        if !self.cluster.node(node).is_awake() {
+            return Ok(());
+        }
         let Some(members) = self.cluster.node(node).raft().and_then(|raft| raft.configuration()).cloned()
         else {
             return Ok(());

@@ -25,6 +25,15 @@ enum Broken {
     CutOff,
     Mute,
     Deaf,
+    /// Its disk takes nothing any more, and does not say so.
+    Stuck,
+    /// The same, and says so.
+    Full,
+}
+
+impl Broken {
+    const ALL: [Self; 7] =
+        [Self::Down, Self::Paused, Self::CutOff, Self::Mute, Self::Deaf, Self::Stuck, Self::Full];
 }
 
 impl World {
@@ -35,9 +44,13 @@ impl World {
     pub fn run(&mut self) -> Result<Report, Violation> {
         self.run_faults()?;
         let core = self.heal_quorum()?;
-        let recovered_in = self.await_service(&core)?;
-        self.heal_all()?;
-        self.await_convergence()?;
+        let mut recovered_in = 0;
+        if self.is_core(&core) {
+            recovered_in = self.await_service(&core)?;
+            self.go_on_without_the_rest()?;
+            self.heal_all()?;
+            self.await_convergence()?;
+        }
         let tally = self.cluster.tally();
         Ok(Report {
             events: tally.events,
@@ -99,7 +112,9 @@ impl World {
                     | Happening::Reconnect { .. }
                     | Happening::Restart { .. }
                     | Happening::Resume { .. }
+                    | Happening::DiskRoom { .. }
                     | Happening::Join
+                    | Happening::AskForChange
             )
         };
         self.queue.retain(|what| !voidable(what));
@@ -125,19 +140,26 @@ impl World {
         // A learner that becomes a voter right now must not be missed then. And perhaps nobody but the founder belongs to
         // the cluster yet.
         nodes.sort_by_key(|node| !promotable.contains(node) && (self.plan.setup.founded || *node != 0));
-        let is_core = |nodes: &[usize]| {
-            promotable.iter().all(|node| nodes.contains(node) || !self.is_sound(*node))
-                && self.cluster.is_quorum(|node| nodes.contains(&node))
-        };
-        let least = (1..=nodes.len()).find(|&count| is_core(&nodes[..count])).unwrap_or(nodes.len());
+        let least = (1..=nodes.len()).find(|&count| self.is_core(&nodes[..count])).unwrap_or(nodes.len());
         let more = if self.dice.chance(250) { self.dice.place(nodes.len() - least + 1) } else { 0 };
         nodes.truncate(least + more);
         nodes
     }
 
+    /// Whether these can go on by themselves. In a corner not even all that are sound can: a voter's disk has rotted; what
+    /// only that disk and a learner hold cannot be led by the learner; and a change of members that was not committed gives
+    /// the learner a vote, which it refuses to whoever holds less. That is a lost quorum: for the operator to recover.
+    fn is_core(&self, nodes: &[usize]) -> bool {
+        let is_in = |node| nodes.contains(&node);
+        let promotable = self.cluster.promotable();
+        promotable.into_iter().all(|node| is_in(node) || !self.is_sound(node))
+            && self.cluster.is_quorum(is_in)
+            && self.cluster.could_elect(is_in)
+    }
+
     fn heal_node(&mut self, node: usize) -> Result<(), Violation> {
-        self.desks[node].stalled_until = self.now;
-        self.desks[node].abandoned = false;
+        let desk = &mut self.desks[node];
+        (desk.stalled_until, desk.stuck, desk.abandoned) = (self.now, false, false);
         if self.cluster.node(node).is_gone() {
             return Ok(());
         }
@@ -152,10 +174,18 @@ impl World {
 
     fn break_node(&mut self, node: usize, core: &[usize]) -> Result<(), Violation> {
         self.desks[node].abandoned = true;
-        let how = self.dice.pick(&[Broken::Down, Broken::Paused, Broken::CutOff, Broken::Mute, Broken::Deaf]);
+        let how = self.dice.pick(&Broken::ALL);
         let (mute, deaf) = match how {
             Broken::Down => return self.act(&Action::Crash { node, loss: Loss::default() }),
             Broken::Paused => return self.act(&Action::Pause { node }),
+            Broken::Stuck => {
+                self.desks[node].stuck = true;
+                return Ok(());
+            }
+            Broken::Full => {
+                self.desks[node].full = true;
+                return self.act(&Action::DiskFull { node, full: true });
+            }
             Broken::CutOff => (true, true),
             Broken::Mute => (true, false),
             Broken::Deaf => (false, true),
@@ -196,6 +226,12 @@ impl World {
         timeout * BOUND + timeout / 20 * u32::try_from(lag).unwrap_or(u32::MAX)
     }
 
+    /// Now and then for long enough that those who are missing fall far behind.
+    fn go_on_without_the_rest(&mut self) -> Result<(), Violation> {
+        let longer = self.plan.election_timeout() * self.dice.pick(&[0, 0, 0, 2, 10]);
+        self.run_until(self.now + longer, |_| false).map(drop)
+    }
+
     fn heal_all(&mut self) -> Result<(), Violation> {
         self.network.heal();
         self.endpoints = (0..self.cluster.node_count()).filter(|node| self.is_sound(*node)).collect();
@@ -215,7 +251,7 @@ impl World {
     }
 
     /// All have applied everything that anybody has, which is all that clients know of, and nothing waits: no request, no
-    /// second half of a change of members, no learner that could be a voter.
+    /// second half of a change of members, no learner that could be a voter, no leader that should have left.
     fn has_converged(&self) -> bool {
         let (index, state, acknowledged) = self.cluster.head();
         let idle = self.clients.iter().all(|client| client.request.is_none());
@@ -224,7 +260,8 @@ impl World {
             node.is_gone() || node.applied() == Some((index, state))
         };
         let settled = !self.cluster.is_joint()
-            && !self.cluster.promotable().into_iter().any(|node| self.is_sound(node));
+            && !self.cluster.promotable().into_iter().any(|node| self.is_sound(node))
+            && !self.cluster.is_led_from_outside();
         idle && settled && index >= acknowledged && self.cluster.members().into_iter().all(equal)
     }
 

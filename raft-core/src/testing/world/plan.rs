@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::focus::Focus;
 use super::nemesis::{Fault, FaultPlan};
 use crate::driver::SnapshotPolicy;
 use crate::options::{Lease, Options};
@@ -27,8 +28,8 @@ pub struct NetworkPlan {
     pub delay: Range,
     /// How many of a thousand take longer,
     pub late_permille: u64,
-    /// up to so long.
-    pub late: Duration,
+    /// this long.
+    pub late: Range,
     /// How many of a thousand are lost.
     pub loss_permille: u64,
     /// How many of a thousand arrive twice.
@@ -74,6 +75,8 @@ pub struct ClientsPlan {
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
+    /// What it concentrates on.
+    pub focus: Focus,
     /// The cluster.
     pub setup: Setup,
     /// So many inputs are stepped while there are faults.
@@ -89,6 +92,7 @@ pub struct Plan {
 }
 
 const STREAM: u64 = 1;
+const FOCUS_STREAM: u64 = 3;
 
 /// How much faster than another a clock may run where leases are on.
 pub(super) const DRIFT_PERMILLE: u32 = 100;
@@ -101,14 +105,17 @@ impl Plan {
         let timeout = Duration::from_millis(dice.pick(&[150, 300, 1000]));
         let setup = draw_setup(&mut dice, timeout);
         let leases = setup.options.lease.is_some();
-        Self {
+        let mut plan = Self {
+            focus: Focus::draw(&mut Dice::new(seed, FOCUS_STREAM)),
             setup,
             events: 16_000 + dice.below(20_000),
             network: draw_network(&mut dice, timeout),
             disk: draw_disk(&mut dice, timeout),
             clients: draw_clients(&mut dice, timeout, leases),
             faults: draw_faults(&mut dice, timeout, leases),
-        }
+        };
+        plan.concentrate(&mut dice);
+        plan
     }
 
     /// The same with so few nodes, such short limits and so few events that a failure is easily understood.
@@ -197,10 +204,11 @@ fn draw_options(dice: &mut Dice, timeout: Duration) -> Options {
 
 fn draw_network(dice: &mut Dice, timeout: Duration) -> NetworkPlan {
     let ordered = dice.chance(400);
+    let delay = Range { min: timeout / 2000, max: timeout / dice.pick(&[4, 15, 50, 200, 200]) };
     NetworkPlan {
-        delay: Range { min: timeout / 2000, max: timeout / dice.pick(&[4, 15, 50, 200, 200]) },
         late_permille: dice.pick(&[0, 0, 2, 20]),
-        late: timeout * dice.pick(&[1, 3, 10]),
+        late: Range { min: delay.max, max: timeout * dice.pick(&[1, 3, 10]) },
+        delay,
         loss_permille: dice.pick(&[0, 0, 5, 30, 100]),
         duplicate_permille: if ordered { 0 } else { dice.pick(&[0, 10, 100, 300]) },
         ordered,

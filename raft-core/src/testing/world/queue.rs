@@ -26,6 +26,7 @@ pub(super) enum Happening {
     Resume { node: u8, incarnation: u32 },
     DiskRoom { node: u8, incarnation: u32 },
     Join,
+    AskForChange,
     Reconnect { partition: u32 },
 }
 

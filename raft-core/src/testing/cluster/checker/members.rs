@@ -48,10 +48,34 @@ impl Checker {
             format!("the one at {earlier} is not committed")
         } else if !overlap(before.quorum(), configuration.quorum()) {
             format!("{:?} and {:?} have quorums apart", before.quorum(), configuration.quorum())
+        } else if let Some((rival, members)) = self.rival(place, committed, &configuration) {
+            format!(
+                "{:?}, in force on n{rival}, and {:?} have quorums apart",
+                members,
+                configuration.quorum()
+            )
         } else {
             return Ok(());
         };
         Err(Violation::MembersApart { at, node, entry: entry.id, reason })
+    }
+
+    /// A node whose log holds all that is committed, so that it may be elected, under a configuration that has a quorum apart
+    /// from the one that the leader at `place`, who has committed through `committed`, appends. A leader that is deposed,
+    /// and does not know what is committed by now, finds nobody to agree.
+    fn rival(&self, place: usize, committed: LogIndex, next: &Configuration) -> Option<(usize, Quorum)> {
+        let index = committed.max(LogIndex(self.committed()));
+        let term = self.views[place].log.term_at(index)?;
+        if self.committed_at(index).is_some_and(|committed| committed.term != term) {
+            return None;
+        }
+        let others = self.views.iter().enumerate().filter(|(other, _)| *other != place);
+        let electable = others.filter(|(_, view)| view.log.term_at(index) == Some(term));
+        let in_force = electable.filter_map(|(other, view)| Some((other, &view.configurations.last()?.1)));
+        let mut quorums = in_force.map(|(other, members)| (other, members.quorum()));
+        quorums
+            .find(|(_, quorum)| !overlap(quorum, next.quorum()))
+            .map(|(other, quorum)| (other, quorum.clone()))
     }
 
     /// The configuration under which a leader committed through `index`, if it has appended another since, within one
@@ -77,6 +101,14 @@ impl Checker {
         let id = node_id(place);
         let alone = |members: &Configuration| members.quorum().voters() == [id];
         self.views[place].configurations.iter().any(|(_, members)| alone(members))
+    }
+
+    /// The configurations in the node's log, ascending.
+    pub(in crate::testing::cluster) fn configurations_of(
+        &self,
+        place: usize,
+    ) -> impl DoubleEndedIterator<Item = &Configuration> {
+        self.views[place].configurations.iter().map(|(_, members)| &**members)
     }
 
     /// The newest committed configuration.
