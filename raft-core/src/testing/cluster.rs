@@ -453,7 +453,7 @@ fn member(place: usize, role: MemberRole) -> Member {
         id: node_id(place),
         role,
         newest_version: 1,
-        name: format!("n{place}"),
+        name: format!("n{}", place + 1),
         peer_address: String::new(),
         client_address: String::new(),
     }

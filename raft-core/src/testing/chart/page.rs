@@ -48,7 +48,7 @@ pub(super) fn page(title: &str, story: &Story, violation: Option<&Violation>) ->
 
 const KEY: &str = "<p>Time runs down, one step a row; the text on the left says what happens, a dot marks where. Beside a \
 lane stands what has changed there: the term, the last log entry (index@term), the commit index, and what the disk would \
-show after a power cut. Node n0 has id 1, n1 has id 2, and so on.</p><p class=\"key\">\
+show after a power cut.</p><p class=\"key\">\
 <span><b style=\"border-color:#8c959f\"></b>follower</span><span><b style=\"border-color:#d4a72c\"></b>asks whether it would be \
 elected</span><span><b style=\"border-color:#bc4c00\"></b>candidate</span><span><b style=\"border-color:#1a7f37\"></b>leader</span>\
 <span><b style=\"border-color:#d0d7de;border-top-style:dashed\"></b>down</span><span style=\"color:#0969da\">&#8594; message that \
@@ -82,7 +82,7 @@ fn drawing(story: &Story, failed: bool) -> String {
         draw_row(&mut drawing, number, row, width, failed && number + 1 == story.rows.len());
     }
     for node in 0..nodes {
-        drawing.word("name", lane(node) - 8, 18, &format!("n{node}"));
+        drawing.word("name", lane(node) - 8, 18, &format!("n{}", node + 1));
         draw_lane(&mut drawing, story, node);
     }
     story.arrows.iter().for_each(|arrow| draw_arrow(&mut drawing, arrow));
@@ -134,7 +134,7 @@ fn draw_lane(drawing: &mut Drawing, story: &Story, node: usize) {
         }
         draw_changes(drawing, x + 10, y, look, before);
         for (at, (to, kind)) in row.lost.iter().filter(|_| row.node == Some(node)).enumerate() {
-            drawing.word("lost", x + 10, y + 10 + at * 9, &format!("\u{2715} {kind} to n{to}"));
+            drawing.word("lost", x + 10, y + 10 + at * 9, &format!("\u{2715} {kind} to n{}", to + 1));
         }
         before = Some(look);
     }

@@ -276,46 +276,48 @@ impl Action {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Deliver(Delivery { from, to, kind, .. }) => write!(f, "n{to} gets {kind} from n{from}"),
-            Self::Tick { node } => write!(f, "n{node}'s timer fires"),
-            Self::Sync { node, writes } => write!(f, "n{node}'s disk has synced {writes} writes"),
-            Self::AnswerReads { node } => write!(f, "n{node}'s log answers reads"),
-            Self::FailDisk { node, loss } => write!(f, "n{node}'s disk fails ({loss})"),
-            Self::Snapshot { node, fails: false } => write!(f, "n{node}'s snapshot store ends a job"),
-            Self::Snapshot { node, fails: true } => write!(f, "n{node}'s snapshot store fails"),
-            Self::Restore { node } => write!(f, "n{node} has loaded a snapshot"),
-            Self::Transfer { from, to, step } => write!(f, "snapshot n{from} to n{to}: {step}"),
-            Self::Unreachable { node, peer } => write!(f, "n{node} cannot reach n{peer}"),
-            Self::Initialize { node } => write!(f, "n{node} founds the cluster"),
-            Self::Propose { node, command } => write!(f, "n{node} is asked for {command}"),
-            Self::Read { node, lease: false } => write!(f, "n{node} is asked for a read"),
-            Self::Read { node, lease: true } => write!(f, "n{node} is asked for a read by lease"),
+            Self::Deliver(Delivery { from, to, kind, .. }) => {
+                write!(f, "n{} gets {kind} from n{}", to + 1, from + 1)
+            }
+            Self::Tick { node } => write!(f, "n{}'s timer fires", node + 1),
+            Self::Sync { node, writes } => write!(f, "n{}'s disk has synced {writes} writes", node + 1),
+            Self::AnswerReads { node } => write!(f, "n{}'s log answers reads", node + 1),
+            Self::FailDisk { node, loss } => write!(f, "n{}'s disk fails ({loss})", node + 1),
+            Self::Snapshot { node, fails: false } => write!(f, "n{}'s snapshot store ends a job", node + 1),
+            Self::Snapshot { node, fails: true } => write!(f, "n{}'s snapshot store fails", node + 1),
+            Self::Restore { node } => write!(f, "n{} has loaded a snapshot", node + 1),
+            Self::Transfer { from, to, step } => write!(f, "snapshot n{} to n{}: {step}", from + 1, to + 1),
+            Self::Unreachable { node, peer } => write!(f, "n{} cannot reach n{}", node + 1, peer + 1),
+            Self::Initialize { node } => write!(f, "n{} founds the cluster", node + 1),
+            Self::Propose { node, command } => write!(f, "n{} is asked for {command}", node + 1),
+            Self::Read { node, lease: false } => write!(f, "n{} is asked for a read", node + 1),
+            Self::Read { node, lease: true } => write!(f, "n{} is asked for a read by lease", node + 1),
             Self::ChangeMembers { node, wishes } => {
-                write!(f, "n{node} is asked to change members:")?;
+                write!(f, "n{} is asked to change members:", node + 1)?;
                 wishes.iter().try_for_each(|wish| write!(f, " {wish}"))
             }
             Self::TransferLeadership { node, to: Some(to) } => {
-                write!(f, "n{node} is asked to hand over to n{to}")
+                write!(f, "n{} is asked to hand over to n{}", node + 1, to + 1)
             }
-            Self::TransferLeadership { node, to: None } => write!(f, "n{node} is asked to hand over"),
-            Self::Wipe { node } => write!(f, "n{node}'s folder is gone"),
+            Self::TransferLeadership { node, to: None } => write!(f, "n{} is asked to hand over", node + 1),
+            Self::Wipe { node } => write!(f, "n{}'s folder is gone", node + 1),
             Self::Join { .. } => f.write_str("a fresh node starts"),
-            Self::Damage { node, back: 0 } => write!(f, "n{node}'s last entry rots"),
-            Self::Damage { node, back } => write!(f, "n{node}'s entry {back} before the last rots"),
-            Self::DiskFull { node, full: true } => write!(f, "n{node}'s disk is full"),
-            Self::DiskFull { node, full: false } => write!(f, "n{node}'s disk has room again"),
-            Self::TriggerSnapshot { node } => write!(f, "n{node} is told to take a snapshot"),
-            Self::Crash { node, loss } => write!(f, "n{node} crashes ({loss})"),
+            Self::Damage { node, back: 0 } => write!(f, "n{}'s last entry rots", node + 1),
+            Self::Damage { node, back } => write!(f, "n{}'s entry {back} before the last rots", node + 1),
+            Self::DiskFull { node, full: true } => write!(f, "n{}'s disk is full", node + 1),
+            Self::DiskFull { node, full: false } => write!(f, "n{}'s disk has room again", node + 1),
+            Self::TriggerSnapshot { node } => write!(f, "n{} is told to take a snapshot", node + 1),
+            Self::Crash { node, loss } => write!(f, "n{} crashes ({loss})", node + 1),
             Self::CrashAfter { node, effects, loss } => {
-                write!(f, "n{node} will crash after {effects} more effects ({loss})")
+                write!(f, "n{} will crash after {effects} more effects ({loss})", node + 1)
             }
-            Self::Restart { node, .. } => write!(f, "n{node} starts"),
-            Self::Pause { node } => write!(f, "n{node} stands still"),
-            Self::Resume { node } => write!(f, "n{node} goes on"),
+            Self::Restart { node, .. } => write!(f, "n{} starts", node + 1),
+            Self::Pause { node } => write!(f, "n{} stands still", node + 1),
+            Self::Resume { node } => write!(f, "n{} goes on", node + 1),
             Self::ClockRate { node, permille } => {
-                write!(f, "n{node}'s clock runs at {permille} thousandths")
+                write!(f, "n{}'s clock runs at {permille} thousandths", node + 1)
             }
-            Self::ClockJump { node, by } => write!(f, "n{node}'s clock jumps by {by:?}"),
+            Self::ClockJump { node, by } => write!(f, "n{}'s clock jumps by {by:?}", node + 1),
         }
     }
 }
@@ -323,8 +325,8 @@ impl fmt::Display for Action {
 impl fmt::Display for Wish {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.role {
-            Some(role) => write!(f, "n{} {role:?}", self.node),
-            None => write!(f, "n{} leaves", self.node),
+            Some(role) => write!(f, "n{} {role:?}", self.node + 1),
+            None => write!(f, "n{} leaves", self.node + 1),
         }
     }
 }

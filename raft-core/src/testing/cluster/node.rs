@@ -7,6 +7,7 @@ use super::action::Loss;
 use super::clock::Clock;
 use super::machine::{self, SimMachine};
 use super::seams::{Fuse, NodeLog, NodeSnapshots, NodeTransport, Outgoing};
+use super::violation::name;
 use super::{Command, Setup, SimDriver};
 use crate::configuration::MemberChange;
 use crate::driver::{Driver, Event, Outcome, Parts, RestoreJob};
@@ -198,9 +199,13 @@ impl SimNode {
         let snapshot = self.snapshot_on_disk();
         self.with_disk(|image| {
             let HardState { current_term, voted_for, .. } = image.hard_state;
-            let vote = voted_for.map_or_else(|| "nobody".to_owned(), |id| format!("node {id}"));
+            let vote = voted_for.map_or_else(|| "nobody".to_owned(), name);
             let last = image.last();
-            format!("term {current_term}, vote for {vote}, log through {last}, snapshot through {snapshot}")
+            let snapshot = match snapshot {
+                LogIndex::ZERO => String::new(),
+                last => format!(", snapshot to {last}"),
+            };
+            format!("term {current_term}, vote for {vote}, log to {last}{snapshot}")
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::types::{EntryId, LogIndex, NodeId, Term};
 #[non_exhaustive]
 pub enum Violation {
     /// Two leaders in one term.
-    #[error("{at:?}: node {second} leads term {term}, which node {first} leads")]
+    #[error("{}: {} leads term {term}, which {} leads", when(*at), name(*second), name(*first))]
     TwoLeaders {
         /// When.
         at: Time,
@@ -23,7 +23,7 @@ pub enum Violation {
         second: NodeId,
     },
     /// One node votes for two candidates in one term.
-    #[error("{at:?}: node {node} votes for {second} in term {term}, in which it has voted for {first}")]
+    #[error("{}: {} votes for {} in term {term}, in which it has voted for {}", when(*at), name(*node), name(*second), name(*first))]
     TwoVotes {
         /// When.
         at: Time,
@@ -37,7 +37,7 @@ pub enum Violation {
         second: NodeId,
     },
     /// A term fell, or a vote changed within a term.
-    #[error("{at:?}: node {node} is in term {after}, and was in term {before} (or its vote there changed)")]
+    #[error("{}: {} is in term {after}, and was in term {before} (or its vote there changed)", when(*at), name(*node))]
     TermFell {
         /// When.
         at: Time,
@@ -49,7 +49,7 @@ pub enum Violation {
         after: Term,
     },
     /// One entry, two histories.
-    #[error("{at:?}: in node {node}'s log entry {entry} is {found}, elsewhere {expected}")]
+    #[error("{}: in {}'s log entry {entry} is {found}, elsewhere {expected}", when(*at), name(*node))]
     LogsDiffer {
         /// When.
         at: Time,
@@ -63,7 +63,7 @@ pub enum Violation {
         expected: String,
     },
     /// A leader removed entries of its log.
-    #[error("{at:?}: node {node} leads term {term} and removes its entries from index {from} on")]
+    #[error("{}: {} leads term {term} and removes its entries from index {from} on", when(*at), name(*node))]
     LeaderTruncates {
         /// When.
         at: Time,
@@ -75,7 +75,7 @@ pub enum Violation {
         from: LogIndex,
     },
     /// A node's log is not what its writes made of it.
-    #[error("{at:?}: node {node}'s log ends at {found}, but what it wrote ends at {expected}")]
+    #[error("{}: {}'s log ends at {found}, but what it wrote ends at {expected}", when(*at), name(*node))]
     LogNotWritten {
         /// When.
         at: Time,
@@ -87,7 +87,7 @@ pub enum Violation {
         expected: EntryId,
     },
     /// A node's log lacks a committed entry, or has another one there.
-    #[error("{at:?}: node {node} {what} with term {found:?} at committed entry {committed}")]
+    #[error("{}: {} {what} without the committed entry {committed}: {}", when(*at), name(*node), instead(*found))]
     CommittedEntryMissing {
         /// When.
         at: Time,
@@ -101,7 +101,7 @@ pub enum Violation {
         found: Option<Term>,
     },
     /// An entry was called committed while it was on too few disks.
-    #[error("{at:?}: node {node} commits {entry}, which only the disks of {holders:?} hold")]
+    #[error("{}: {} commits {entry}, which only the disks of [{}] hold", when(*at), name(*node), names(holders))]
     CommittedTooEarly {
         /// When.
         at: Time,
@@ -113,7 +113,7 @@ pub enum Violation {
         holders: Vec<NodeId>,
     },
     /// A commit index fell.
-    #[error("{at:?}: node {node}'s commit index fell from {before} to {after}")]
+    #[error("{}: {}'s commit index fell from {before} to {after}", when(*at), name(*node))]
     CommitFell {
         /// When.
         at: Time,
@@ -125,7 +125,7 @@ pub enum Violation {
         after: LogIndex,
     },
     /// A message promises what a power cut would undo.
-    #[error("{at:?}: node {node} sends {message}, but its disk holds {disk}")]
+    #[error("{}: {} sends {message}, but its disk holds {disk}", when(*at), name(*node))]
     NotDurable {
         /// When.
         at: Time,
@@ -137,7 +137,7 @@ pub enum Violation {
         disk: String,
     },
     /// A client was told something untrue.
-    #[error("{at:?}: node {node} answers {ticket:?} with {answer}, but {truth}")]
+    #[error("{}: {} answers request {}: {answer}; but {truth}", when(*at), name(*node), ticket.0)]
     ClientMisled {
         /// When.
         at: Time,
@@ -151,9 +151,7 @@ pub enum Violation {
         truth: String,
     },
     /// Two snapshots of the same index differ.
-    #[error(
-        "{at:?}: the {what} in node {node}'s snapshot at {last} is not the one in a snapshot taken elsewhere"
-    )]
+    #[error("{}: the {what} in {}'s snapshot at {last} is not the one in a snapshot taken elsewhere", when(*at), name(*node))]
     SnapshotsDiffer {
         /// When.
         at: Time,
@@ -165,7 +163,7 @@ pub enum Violation {
         what: &'static str,
     },
     /// Two configurations in a row could decide without each other.
-    #[error("{at:?}: leader {node} appends configuration {entry}, but {reason}")]
+    #[error("{}: leader {} appends configuration {entry}, but {reason}", when(*at), name(*node))]
     MembersApart {
         /// When.
         at: Time,
@@ -177,7 +175,7 @@ pub enum Violation {
         reason: String,
     },
     /// A node stopped itself.
-    #[error("{at:?}: node {node} halts: {halt}")]
+    #[error("{}: {} halts: {halt}", when(*at), name(*node))]
     Halted {
         /// When.
         at: Time,
@@ -187,7 +185,7 @@ pub enum Violation {
         halt: String,
     },
     /// A node refuses to start on what its own disks hold.
-    #[error("{at:?}: node {node} cannot start: {reason}")]
+    #[error("{}: {} cannot start: {reason}", when(*at), name(*node))]
     CannotStart {
         /// When.
         at: Time,
@@ -203,7 +201,7 @@ pub enum Violation {
         message: String,
     },
     /// The cluster did not come back after it was healed.
-    #[error("{at:?}: {healthy_for:?} after {who} healed, {what}")]
+    #[error("{}: {healthy_for:?} after {who} healed, {what}", when(*at))]
     NotRecovered {
         /// When.
         at: Time,
@@ -286,4 +284,21 @@ impl Violation {
             Self::NotRecovered { .. } => "NotRecovered",
         }
     }
+}
+
+fn when(at: Time) -> String {
+    format!("at {:.3} ms", at.as_nanos() as f64 / 1e6)
+}
+
+/// Nodes are named after their ids, which are small here.
+pub(crate) fn name(id: NodeId) -> String {
+    format!("n{}", id.get())
+}
+
+fn names(ids: &[NodeId]) -> String {
+    ids.iter().map(|id| name(*id)).collect::<Vec<_>>().join(" ")
+}
+
+fn instead(found: Option<Term>) -> String {
+    found.map_or_else(|| "its log is shorter".to_owned(), |term| format!("its own there is of term {term}"))
 }

@@ -93,7 +93,7 @@ impl World {
                 id: node_id(wish.node),
                 role,
                 newest_version: 1,
-                name: format!("n{}", wish.node),
+                name: format!("n{}", wish.node + 1),
                 peer_address: String::new(),
                 client_address: String::new(),
             }),

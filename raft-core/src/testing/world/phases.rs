@@ -7,7 +7,7 @@ use super::queue::Happening;
 use super::{Plan, Report, World};
 use crate::quorum::Quorum;
 use crate::raft::PeerStatus;
-use crate::testing::cluster::{Action, Loss, Violation, place_of};
+use crate::testing::cluster::{Action, Loss, Violation};
 use crate::time::Time;
 use crate::types::{LogIndex, NodeId};
 
@@ -270,12 +270,13 @@ impl World {
             let node = self.cluster.node(place);
             let Some(raft) = node.raft() else {
                 let why = if node.is_gone() { "gone" } else { "down" };
-                return format!("n{place} {why}");
+                return format!("n{} {why}", place + 1);
             };
             let status = raft.status();
             let awake = if node.is_awake() { "" } else { " (paused)" };
             format!(
-                "n{place} {}{awake} term {} log {}..{} commit {} applied {:?}, disk queue {:?}, damaged {:?}, handing over {:?}, voters {}{}",
+                "n{} {}{awake} term {} log {}..{} commit {} applied {:?}, disk queue {:?}, damaged {:?}, handing over {:?}, voters {}{}",
+                place + 1,
                 status.role,
                 status.hard_state.current_term,
                 status.base,
@@ -284,7 +285,7 @@ impl World {
                 node.applied().map(|(index, _)| index.0),
                 node.disk_queue(),
                 node.first_damaged(),
-                raft.handing_over_to().map(place_of),
+                raft.handing_over_to().map(NodeId::get),
                 raft.configuration().map_or_else(String::new, |members| describe_quorum(members.quorum())),
                 describe_peers(&status.peers)
             )
@@ -294,13 +295,13 @@ impl World {
 }
 
 fn describe_quorum(quorum: &Quorum) -> String {
-    let places = |ids: &[NodeId]| ids.iter().map(|id| place_of(*id)).collect::<Vec<_>>();
+    let places = |ids: &[NodeId]| ids.iter().map(|id| id.get()).collect::<Vec<_>>();
     format!("{:?} (before: {:?})", places(&quorum.incoming), places(&quorum.outgoing))
 }
 
 fn describe_peers(peers: &[PeerStatus]) -> String {
     let describe = |peer: &PeerStatus| {
-        format!(" n{} {} {}/{}", place_of(peer.id), peer.state, peer.match_index, peer.next_index)
+        format!(" n{} {} {}/{}", peer.id.get(), peer.state, peer.match_index, peer.next_index)
     };
     peers.iter().map(describe).collect()
 }

@@ -5,7 +5,7 @@ use crate::driver::Applied;
 use crate::error::{ProposeError, ReadError};
 use crate::input::Ticket;
 use crate::time::Time;
-use crate::types::{EntryId, LogIndex, NodeId};
+use crate::types::{LogIndex, NodeId};
 
 /// Reads under way: what each must see, by ticket.
 ///
@@ -38,7 +38,11 @@ impl Checker {
         applied: LogIndex,
     ) -> Result<(), Violation> {
         let misled = |truth: String| {
-            Err(Violation::ClientMisled { at, node, ticket, answer: format!("{result:?}"), truth })
+            let answer = match &result {
+                Ok(index) => format!("what it reads is as of entry {index}"),
+                Err(error) => error.to_string(),
+            };
+            Err(Violation::ClientMisled { at, node, ticket, answer, truth })
         };
         let Some(floor) = self.reads.take(ticket) else {
             return misled("it had been answered before".to_owned());
@@ -72,12 +76,14 @@ impl Checker {
                 return Ok(());
             }
             Ok(_) | Err(_) => match fate {
-                Some((EntryId { term, index }, reply)) => {
-                    format!("it was applied at {index}@{term} with reply {reply}")
-                }
+                Some((id, reply)) => format!("it was applied at {id} with reply {reply}"),
                 None => "it was not applied".to_owned(),
             },
         };
-        Err(Violation::ClientMisled { at, node, ticket, answer: format!("{result:?}"), truth })
+        let answer = match result {
+            Ok(Applied { id, reply }) => format!("applied at {id} with reply {reply}"),
+            Err(error) => error.to_string(),
+        };
+        Err(Violation::ClientMisled { at, node, ticket, answer, truth })
     }
 }
