@@ -36,6 +36,26 @@ fn no_seed_violates_a_safety_property_and_every_cluster_recovers() {
     assert!(changes > 100, "{changes} changes of members");
 }
 
+/// One for each kind of check; the whole catalogue: `cargo xtask sim --mutants`.
+#[cfg(feature = "mutants")]
+#[test]
+fn seeded_bugs_are_noticed() {
+    use raft_core::mutants::{Mutant, plant};
+
+    let bugs = [
+        (Mutant::VoteForgottenAtRestart, "TermFell"),
+        (Mutant::AckBeforeDurable, "NotDurable"),
+        (Mutant::CommitMinority, "CommittedTooEarly"),
+        (Mutant::ReadBeforeApplied, "ClientMisled"),
+    ];
+    for (mutant, expected) in bugs {
+        plant(Some(mutant));
+        let noticed = SEEDS.take(20).find_map(|seed| run_seed(seed, &short(seed)).err());
+        plant(None);
+        assert_eq!(noticed.map(|violation| violation.name()), Some(expected), "{mutant}");
+    }
+}
+
 #[test]
 fn a_seed_is_a_run() {
     for seed in 1_000..1_010 {
