@@ -38,9 +38,10 @@ fn refused(fs: &SimFs, floor: EntryId) -> OpenError {
 /// Something is lost, and the text says so that nobody loses more by what it advises.
 fn assert_advice(error: &OpenError) {
     let text = error.to_string();
-    for part in
-        ["exactly this folder as it last was, never an older copy", "change of the members replaces it"]
-    {
+    for part in [
+        "exactly this folder as it last was, never an older copy",
+        "replace this node by one with an empty folder",
+    ] {
         assert!(text.contains(part), "{text}");
     }
 }
