@@ -1,16 +1,15 @@
 //! Entries that rot after they were acknowledged: Invariant (no-ack-over-hole).
 
-use raft_core::message::{AppendEntriesResponse, AppendOutcome};
 use raft_core::snapshot::SnapshotMeta;
 use raft_core::storage::{Recovered, VoteFloor};
 use raft_core::testing::sim_log::SimLog;
-use raft_core::{LogIndex, Message, Options, Raft, RoleName, StartError, Term, Time};
+use raft_core::{LogIndex, Options, Raft, RoleName, StartError, Term, Time};
 
 use std::sync::Arc;
 
 use crate::support::{
-    Disk, ELECTION_TIMEOUT, Network, Peer, append, append_blocks, configuration_block, entry, heartbeat, id,
-    options, pre_vote, pre_vote_answer, request_vote, timeout_now, vote, voters,
+    Disk, ELECTION_TIMEOUT, Network, Peer, acknowledged, append, append_blocks, configuration_block, entry,
+    heartbeat, id, options, pre_vote, pre_vote_answer, request_vote, timeout_now, vote, voters,
 };
 
 /// Node 1, whose entry at `index` has rotted; it was acknowledged and may be committed.
@@ -20,18 +19,6 @@ fn damaged_at(terms: &[u64], index: u64) -> Peer {
     node.restarts();
     node.time_passes(ELECTION_TIMEOUT);
     node
-}
-
-/// What the acknowledgement says: match index and hole.
-fn acknowledged(messages: &[Message]) -> Option<(u64, Option<u64>)> {
-    messages.iter().rev().find_map(|message| match message {
-        Message::AppendEntriesResponse(AppendEntriesResponse {
-            outcome: AppendOutcome::Matched { match_index },
-            hole,
-            ..
-        }) => Some((match_index.0, hole.map(|hole| hole.0))),
-        _ => None,
-    })
 }
 
 /// Acknowledging and applying stop before the hole, and the leader is told of it.

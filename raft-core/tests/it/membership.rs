@@ -2,32 +2,9 @@
 
 use raft_core::configuration::MemberRole::{self, Learner, Promotable, Voter};
 use raft_core::configuration::{ChangeError, Member, MemberChange};
-use raft_core::{Input, ProposeError, ReadError, RoleName};
+use raft_core::{ProposeError, ReadError, RoleName};
 
-use crate::support::{Disk, ELECTION_TIMEOUT, Network, Peer, entry, id, member, options, voters};
-
-fn put(number: u64, role: MemberRole) -> MemberChange {
-    MemberChange::Put(member(number, role))
-}
-
-fn remove(number: u64) -> MemberChange {
-    MemberChange::Remove(id(number))
-}
-
-/// Nodes `1..=founders` are a cluster, which node 1 leads; the next ones up to `count` belong to none yet, but were greeted.
-fn cluster(founders: u64, count: u64) -> Network {
-    let configuration = voters(1..=founders);
-    let disks = (1..=count).map(|number| match number <= founders {
-        true => Disk::with_log(&configuration, &[1]),
-        false => Disk::blank(),
-    });
-    let mut net = Network::with_disks(&options(), disks);
-    for number in founders + 1..=count {
-        net.node(number).step(Input::Greeted(configuration.cluster_id()));
-    }
-    net.elect(1);
-    net
-}
+use crate::support::{ELECTION_TIMEOUT, Network, Peer, entry, id, member, put, remove};
 
 fn refused(error: ChangeError) -> Result<raft_core::EntryId, ProposeError> {
     Err(ProposeError::Change(error))
@@ -36,7 +13,7 @@ fn refused(error: ChangeError) -> Result<raft_core::EntryId, ProposeError> {
 /// `[Ongaro §4.1]`: one server at a time needs no joint configuration: every old majority meets every new one.
 #[test]
 fn one_member_is_added_in_one_step() {
-    let mut net = cluster(3, 4);
+    let mut net = Network::founded(3, 4);
     assert_eq!(net.node(1).changes_members(&[put(4, Voter)]), Ok(entry(2, 3)));
     assert_eq!(net.node(1).voters(), [1, 2, 3, 4], "in force at once");
     net.deliver();
@@ -48,7 +25,7 @@ fn one_member_is_added_in_one_step() {
 /// `[Raft §6]`: "joint consensus": both majorities count until the old one is left behind, which the leader does by itself.
 #[test]
 fn several_members_change_through_a_joint_configuration() {
-    let mut net = cluster(3, 5);
+    let mut net = Network::founded(3, 5);
     let changes = [put(4, Voter), put(5, Voter), remove(2), remove(3)];
     net.node(1).changes_members(&changes).unwrap();
     assert!(net.node(1).raft.configuration().unwrap().is_joint());
@@ -70,7 +47,7 @@ fn several_members_change_through_a_joint_configuration() {
 /// while another change is under way.
 #[test]
 fn a_change_waits_for_the_term_and_for_the_change_before_it() {
-    let mut net = cluster(3, 5);
+    let mut net = Network::founded(3, 5);
     net.node(1).changes_members(&[put(4, Voter)]).unwrap();
     let index = raft_core::LogIndex(3);
     assert_eq!(net.node(1).changes_members(&[put(5, Voter)]), refused(ChangeError::InProgress { index }));
@@ -83,7 +60,7 @@ fn a_change_waits_for_the_term_and_for_the_change_before_it() {
 /// Wishes that make no sense are refused by name, and nothing is appended. E7 (etcd/raft#354).
 #[test]
 fn impossible_changes_are_refused() {
-    let mut net = cluster(3, 3);
+    let mut net = Network::founded(3, 3);
     let namesake = Member { name: "n1".to_owned(), ..member(4, Voter) };
     let cases = [
         (vec![put(2, Voter)], ChangeError::Unchanged),
@@ -111,7 +88,7 @@ fn impossible_changes_are_refused() {
 /// `[Ongaro §4.2.1]`: a learner becomes a voter by itself once it keeps pace; a plain learner never does.
 #[test]
 fn a_promotable_learner_becomes_a_voter_when_it_has_caught_up() {
-    let mut net = cluster(3, 5);
+    let mut net = Network::founded(3, 5);
     for _ in 0..20 {
         net.node(1).proposes("x").unwrap();
     }
@@ -129,7 +106,7 @@ fn a_promotable_learner_becomes_a_voter_when_it_has_caught_up() {
 /// then hands over and steps down. E6, E16.
 #[test]
 fn a_leader_that_is_removed_hands_over_and_steps_down() {
-    let mut net = cluster(3, 3);
+    let mut net = Network::founded(3, 3);
     net.node(1).changes_members(&[remove(1)]).unwrap();
     assert_eq!(net.node(1).role(), RoleName::Leader);
     net.isolate(3);
@@ -148,7 +125,7 @@ fn a_leader_that_is_removed_hands_over_and_steps_down() {
 /// Who does not campaign does not learn by itself who leads next: it must not send anybody to a leader that may be gone.
 #[test]
 fn a_learner_whose_leader_falls_silent_knows_of_no_leader() {
-    let mut net = cluster(3, 4);
+    let mut net = Network::founded(3, 4);
     net.node(1).changes_members(&[put(4, Learner)]).unwrap();
     net.heartbeats(1, 2);
     assert_eq!(net.node(4).leader(), Some(1));

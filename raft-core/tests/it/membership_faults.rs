@@ -4,40 +4,15 @@
 use std::sync::Arc;
 
 use raft_core::configuration::MemberRole::{Incoming, Learner, Outgoing, Promotable, Voter};
-use raft_core::configuration::{ChangeError, Member, MemberChange, MemberRole};
+use raft_core::configuration::{ChangeError, Member, MemberChange};
 use raft_core::snapshot::SnapshotMeta;
 use raft_core::{Input, LogIndex, ProposeError, RoleName, Term, TransferError};
 
 use crate::support::{
     Disk, ELECTION_TIMEOUT, HEARTBEAT, Network, Peer, append, append_blocks, configuration_block, entry,
-    forced_request_vote, id, matched, member, members, offer, options, pre_vote_answer, timeout_now, vote,
-    voters,
+    forced_request_vote, id, matched, member, members, offer, options, pre_vote_answer, put, remove,
+    timeout_now, vote, voters,
 };
-
-fn put(number: u64, role: MemberRole) -> MemberChange {
-    MemberChange::Put(member(number, role))
-}
-
-fn remove(number: u64) -> MemberChange {
-    MemberChange::Remove(id(number))
-}
-
-/// Nodes `1..=founders` are a cluster, which node 1 leads; the next ones up to `count` belong to none yet, but were
-/// greeted.
-fn cluster(founders: u64, count: u64) -> Network {
-    let configuration = voters(1..=founders);
-    let disks = (1..=count).map(|number| match number <= founders {
-        true => Disk::with_log(&configuration, &[1]),
-        false => Disk::blank(),
-    });
-    let mut net = Network::with_disks(&options(), disks);
-    for number in founders + 1..=count {
-        net.node(number).step(Input::Greeted(configuration.cluster_id()));
-    }
-    net.elect(1);
-    net.heartbeats(1, 1);
-    net
-}
 
 /// Node 1, which leads 1, 2, 3 and is to lead 1, 4, 5 as soon as that is committed; in term 2, the change at entry 3.
 fn in_the_middle() -> Peer {
@@ -49,6 +24,13 @@ fn in_the_middle() -> Peer {
 }
 
 // Changes that do not come to be.
+
+/// As [`Network::founded`]; everybody knows what is committed.
+fn cluster(founders: u64, count: u64) -> Network {
+    let mut net = Network::founded(founders, count);
+    net.heartbeats(1, 1);
+    net
+}
 
 /// E9: what a leader changed while nobody could hear it is undone by the next leader's log, on its disk as well.
 #[test]

@@ -1,32 +1,19 @@
 //! Ways to get stuck that simulation found, each told with as few nodes and messages as it needs.
 
 use raft_core::configuration::MemberRole;
-use raft_core::message::{AppendEntriesResponse, AppendOutcome};
 use raft_core::snapshot::SnapshotMeta;
-use raft_core::{LogIndex, Message, Options, RoleName};
+use raft_core::{LogIndex, Options, RoleName};
 
 use std::sync::Arc;
 
 use crate::support::{
-    Disk, ELECTION_TIMEOUT, Network, Peer, append, append_blocks, configuration_block, entry, heartbeat,
-    members, offer, options, voters,
+    Disk, ELECTION_TIMEOUT, Network, Peer, acknowledged, append, append_blocks, configuration_block, entry,
+    heartbeat, members, offer, options, voters,
 };
 
 /// Logs are kept behind their snapshots.
 fn retaining() -> Options {
     Options { retained_entries: 100, ..options() }
-}
-
-/// What it says of a match and a hole, the last time it says so.
-fn acknowledged(messages: &[Message]) -> Option<(u64, Option<u64>)> {
-    messages.iter().rev().find_map(|message| match message {
-        Message::AppendEntriesResponse(AppendEntriesResponse {
-            outcome: AppendOutcome::Matched { match_index },
-            hole,
-            ..
-        }) => Some((match_index.0, hole.map(|hole| hole.0))),
-        _ => None,
-    })
 }
 
 /// The logs differ at the very entry before the leader's first: asking again for that entry leads nowhere.

@@ -17,7 +17,7 @@ pub(crate) use peer::Peer;
 
 use std::time::Duration;
 
-use raft_core::configuration::{Member, MemberRole};
+use raft_core::configuration::{Member, MemberChange, MemberRole};
 use raft_core::message::{
     AppendEntries, AppendEntriesResponse, AppendOutcome, Heartbeat, HeartbeatResponse, RequestVote,
     RequestVoteResponse, TimeoutNow,
@@ -75,6 +75,16 @@ pub(crate) fn members(roles: &[(u64, MemberRole)]) -> Configuration {
 pub(crate) fn voters(numbers: impl IntoIterator<Item = u64>) -> Configuration {
     let members = numbers.into_iter().map(|number| member(number, MemberRole::Voter)).collect();
     Configuration::new(1, members).expect("a sound configuration")
+}
+
+/// Adds node `number`, or gives it another role.
+pub(crate) fn put(number: u64, role: MemberRole) -> MemberChange {
+    MemberChange::Put(member(number, role))
+}
+
+/// Lets node `number` go.
+pub(crate) fn remove(number: u64) -> MemberChange {
+    MemberChange::Remove(id(number))
 }
 
 /// Commands of the given terms from index `first` on: a block for each run of equal terms.
@@ -166,6 +176,18 @@ const fn append_answer(term: u64, outcome: AppendOutcome) -> Message {
         hole: None,
         read_seq: 0,
         sent_at: Time::ZERO,
+    })
+}
+
+/// What the last acknowledgement among these messages says: match index and hole.
+pub(crate) fn acknowledged(messages: &[Message]) -> Option<(u64, Option<u64>)> {
+    messages.iter().rev().find_map(|message| match message {
+        Message::AppendEntriesResponse(AppendEntriesResponse {
+            outcome: AppendOutcome::Matched { match_index },
+            hole,
+            ..
+        }) => Some((match_index.0, hole.map(|hole| hole.0))),
+        _ => None,
     })
 }
 

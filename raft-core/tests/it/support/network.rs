@@ -45,6 +45,22 @@ impl Network {
         network
     }
 
+    /// Nodes `1..=founders` are a cluster, which node 1 leads; the next ones up to `count` belong to none yet, but were
+    /// greeted.
+    pub(crate) fn founded(founders: u64, count: u64) -> Self {
+        let configuration = voters(1..=founders);
+        let disks = (1..=count).map(|number| match number <= founders {
+            true => Disk::with_log(&configuration, &[1]),
+            false => Disk::blank(),
+        });
+        let mut net = Self::with_disks(&options(), disks);
+        for number in founders + 1..=count {
+            net.node(number).step(Input::Greeted(configuration.cluster_id()));
+        }
+        net.elect(1);
+        net
+    }
+
     /// Node `number`.
     pub(crate) fn node(&mut self, number: u64) -> &mut Peer {
         &mut self.peers[usize::try_from(number - 1).expect("a small number")]
