@@ -59,9 +59,10 @@ impl Damage {
     pub(crate) fn fill(&mut self, block: &Block, id: WriteId) -> Vec<Block> {
         let mut fills = Vec::new();
         let mut from = block.first_index();
-        let hole_from = |holes: &BTreeSet<LogIndex>, from| holes.range(from..).next().copied();
-        while let Some(first) = hole_from(&self.holes, from).filter(|hole| *hole <= block.last_index()) {
-            let adjacent = self.holes.range(first..=block.last_index()).zip(first.0..);
+        while let Some(first) = self.open_hole(from).filter(|hole| *hole <= block.last_index()) {
+            let open =
+                self.holes.range(first..=block.last_index()).filter(|hole| !self.is_being_filled(**hole));
+            let adjacent = open.zip(first.0..);
             let last = adjacent.take_while(|(hole, index)| hole.0 == *index).last();
             let last = last.map_or(first, |(hole, _)| *hole);
             fills.push(block.slice(first, last));
@@ -69,6 +70,20 @@ impl Damage {
             from = last.next();
         }
         fills
+    }
+
+    /// The first damaged entry from `from` on that nothing on its way to the disk mends.
+    fn open_hole(&self, from: LogIndex) -> Option<LogIndex> {
+        self.holes.range(from..).copied().find(|hole| !self.is_being_filled(*hole))
+    }
+
+    fn is_being_filled(&self, hole: LogIndex) -> bool {
+        self.filling.iter().any(|(_, first, last)| (*first..=*last).contains(&hole))
+    }
+
+    /// Whether a fill is on its way to the disk.
+    pub(crate) fn is_filling(&self) -> bool {
+        !self.filling.is_empty()
     }
 
     /// All writes that `is_durable` are on the disk. Whether that mended something.

@@ -9,7 +9,7 @@ use crate::types::{NodeId, Term, WriteId};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Held(Vec<HeldMessage>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct HeldMessage {
     until: WriteId,
     term: Term,
@@ -18,9 +18,13 @@ struct HeldMessage {
 }
 
 impl Held {
-    /// Keeps `message` until write `until` is durable. `term` is the current one.
+    /// Keeps `message` until write `until` is durable. `term` is the current one. What waits already is not kept again,
+    /// however often it is asked for.
     pub(crate) fn push(&mut self, until: WriteId, term: Term, to: NodeId, message: Message) {
-        self.0.push(HeldMessage { until, term, to, message });
+        let held = HeldMessage { until, term, to, message };
+        if !self.0.contains(&held) {
+            self.0.push(held);
+        }
     }
 
     pub(crate) fn mix(&self, mixer: &mut Mixer<'_>, age: impl Fn(WriteId) -> u64) {

@@ -65,6 +65,8 @@ pub(crate) struct Progress {
     pub(crate) catch_up: Option<CatchUp>,
     /// It denies having what it has acknowledged: a disk that lies, or a folder put back from an old copy.
     pub(crate) lost_acknowledged: bool,
+    /// It has lost entries of its log, and would decline to lead.
+    pub(crate) has_hole: bool,
     /// A read of the log for this peer is under way.
     pub(crate) fetching: Option<u64>,
 }
@@ -106,6 +108,7 @@ impl Progress {
             answered_at: Time::ZERO,
             catch_up: None,
             lost_acknowledged: false,
+            has_hole: false,
             fetching: None,
         }
     }
@@ -120,6 +123,7 @@ impl Progress {
             answered_at,
             catch_up,
             lost_acknowledged,
+            has_hole,
             fetching,
         } = self;
         mixer.index(*match_index);
@@ -133,6 +137,7 @@ impl Progress {
             mixer.flag(moment.now <= began + moment.election_timeout);
         });
         mixer.flag(*lost_acknowledged);
+        mixer.flag(*has_hole);
         mixer.flag(fetching.is_some());
     }
 

@@ -40,7 +40,7 @@ use crate::message::Message;
 use crate::options::Options;
 use crate::rng::Rng;
 use crate::snapshot::SnapshotMeta;
-use crate::storage::Recovered;
+use crate::storage::{Recovered, VoteFloor};
 use crate::term_runs::LogTerms;
 use crate::time::Time;
 use crate::types::{ClusterId, EntryId, HardState, LogIndex, NodeId, Term};
@@ -103,7 +103,7 @@ impl Raft {
     ) -> Result<Self, StartError> {
         options.validate()?;
         let terms = LogTerms::new(recovered.base, &recovered.runs, recovered.last.index);
-        check_recovered(recovered.hard_state.current_term, &terms, snapshot.last)?;
+        check_recovered(recovered.hard_state.current_term, &terms, recovered.floor, snapshot.last)?;
         let mut configurations = Configurations::new(&snapshot);
         for (index, configuration) in recovered.configurations {
             if index > snapshot.configuration_index {
@@ -151,14 +151,21 @@ impl Raft {
         if raft.damage.last_hole_through(raft.snapshot.last.index).is_some() {
             raft.compact();
         }
-        if !raft.is_lone_voter() {
+        if !raft.is_lone_voter() || raft.may_have_followed() {
             raft.reset_election_deadline();
-        } else if !raft.damage.is_whole(raft.terms.last()) {
+        }
+        if raft.is_lone_voter() && !raft.damage.is_whole(raft.terms.last()) {
             let last = raft.terms.last();
             let index = raft.damage.first_hole(last).unwrap_or(last.index.next());
             return Err(StartError::NobodyToMend { index });
         }
         Ok(raft)
+    }
+
+    /// Whether this node may be bound by a promise to another leader. The only voter is not, if its cluster never had other
+    /// members: whoever let it alone may still lead, by a lease that counts on it, until the promise is over.
+    fn may_have_followed(&self) -> bool {
+        self.leader_contact.is_some() && self.configurations.latest_index() > LogIndex(1)
     }
 
     /// Takes one event. Effects gather until [`drain`](Self::drain).
@@ -452,14 +459,23 @@ impl Raft {
 
 /// Invariant (stores-agree): the log holds the snapshot's last entry, and the stored term is no earlier than any entry's:
 /// a leader's term is durable before its entries are, and before a snapshot from it is published.
-fn check_recovered(current_term: Term, terms: &LogTerms, snapshot: EntryId) -> Result<(), StartError> {
+fn check_recovered(
+    current_term: Term,
+    terms: &LogTerms,
+    floor: VoteFloor,
+    snapshot: EntryId,
+) -> Result<(), StartError> {
     let (base, last) = (terms.base(), terms.last());
     if !terms.contains(snapshot) {
         let found = terms.term_at(snapshot.index);
         return Err(StartError::SnapshotNotInLog { snapshot, base, last, found });
     }
-    if last.term > current_term {
-        return Err(StartError::TermLost { current_term, entry: last });
+    let acknowledged = match floor {
+        VoteFloor::Entry(floor) => last.max(floor),
+        VoteFloor::LastEntry | VoteFloor::Unknown => last,
+    };
+    if acknowledged.term > current_term {
+        return Err(StartError::TermLost { current_term, entry: acknowledged });
     }
     Ok(())
 }

@@ -114,9 +114,10 @@ pub enum VoteFloor {
     /// The last entry of its log; of a log without damage always.
     #[default]
     LastEntry,
-    /// This one: damage has swallowed the end of the log.
+    /// This one: damage has swallowed the end of the log. A store says so at each opening until its last entry is no earlier
+    /// than this one, whatever was written since.
     Entry(EntryId),
-    /// Nobody knows: this node must not vote.
+    /// Nobody knows: this node must not vote. A store says so for good.
     Unknown,
 }
 

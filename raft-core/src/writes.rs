@@ -87,6 +87,9 @@ impl Writes {
     /// Forgets `from` and what follows.
     pub(crate) fn truncate(&mut self, from: LogIndex) {
         let open = self.open();
+        // A fill replaces entries that are there.
+        open.fill =
+            open.fill.drain(..).filter_map(|block| kept(&block, block.first_index(), from.prev())).collect();
         while let Some(block) = open.append.pop() {
             if block.last_index() < from {
                 open.append.push(block);
@@ -102,6 +105,17 @@ impl Writes {
             open.truncate_from = Some(open.truncate_from.map_or(from, |earlier| earlier.min(from)));
         }
         self.cut(from.prev());
+    }
+
+    /// The log forgets what lies at or before `through`.
+    pub(crate) fn compact(&mut self, through: LogIndex) {
+        if let Some(open) = &mut self.open {
+            open.fill = open
+                .fill
+                .drain(..)
+                .filter_map(|block| kept(&block, through.next(), block.last_index()))
+                .collect();
+        }
     }
 
     /// Forgets the whole log; it starts again after `base`.
@@ -210,6 +224,12 @@ impl Writes {
     pub(crate) fn is_durable(&self, id: WriteId) -> bool {
         id <= self.completed
     }
+}
+
+/// What of `block` lies from `from` through `through`.
+fn kept(block: &Block, from: LogIndex, through: LogIndex) -> Option<Block> {
+    let (first, last) = (block.first_index().max(from), block.last_index().min(through));
+    (first <= last).then(|| block.slice(first, last))
 }
 
 fn mix_write(mixer: &mut Mixer<'_>, write: &Write) {

@@ -101,6 +101,8 @@ impl Raft {
         let is_other = |member: &crate::configuration::Member| member.id != self.id;
         let others = self.configuration().is_some_and(|members| members.members().iter().any(is_other));
         match reason {
+            // It was still in the log when the read began; nobody needs it any more.
+            ReadFailure::Damaged { index, .. } if index <= self.terms.base().index => {}
             ReadFailure::Damaged { index, reason } if others => {
                 self.damage.found(index);
                 self.fall_back_on_snapshot(index);

@@ -12,6 +12,7 @@ use crate::error::Halt;
 use crate::message::{
     AppendEntries, AppendEntriesResponse, AppendOutcome, Heartbeat, HeartbeatResponse, Message,
 };
+use crate::time::Time;
 use crate::types::{EntryId, LogIndex, NodeId, Term};
 
 impl Raft {
@@ -147,7 +148,7 @@ impl Raft {
     /// Invariant (echo-in-term): an answer echoes only what the leader of its own term sent. Read rounds count from 0 in
     /// each term: the echo of an old one would confirm reads of a later term that nobody has heard of.
     fn answer_heartbeat(&mut self, to: NodeId, echo: Echo) {
-        let Echo { read_seq, sent_at } = echo;
+        let Echo { read_seq, sent_at } = self.promise(echo);
         let term = self.hard_state.current_term;
         self.send(to, Message::HeartbeatResponse(HeartbeatResponse { term, read_seq, sent_at }));
     }
@@ -187,7 +188,8 @@ impl Raft {
             return;
         }
         let match_index = follower.matched.min(vouched_for);
-        let complete = durable_last >= follower.matched;
+        // While an entry is being mended there is nothing new to say of it, and to ask for it again would not help.
+        let complete = durable_last >= follower.matched && !self.damage.is_filling();
         if complete || match_index > follower.acknowledged {
             follower.acknowledged = match_index;
             if complete {
@@ -197,8 +199,15 @@ impl Raft {
         }
     }
 
+    /// Invariant (promise-kept): when a leader's message left is echoed only by who would keep its promise over a crash.
+    /// A node keeps it if it starts in any term but 0.
+    fn promise(&self, echo: Echo) -> Echo {
+        let (durable, _) = self.durable();
+        if durable.current_term == Term(0) { Echo { sent_at: Time::ZERO, ..echo } } else { echo }
+    }
+
     fn respond(&mut self, to: NodeId, outcome: AppendOutcome, echo: Echo) {
-        let Echo { read_seq, sent_at } = echo;
+        let Echo { read_seq, sent_at } = self.promise(echo);
         let term = self.hard_state.current_term;
         let hole = self.damage.first_hole(self.terms.last());
         let response = AppendEntriesResponse { term, outcome, hole, read_seq, sent_at };

@@ -85,11 +85,12 @@ impl Raft {
     }
 
     /// `[Raft Figure 2, Leaders]`: "If there exists an N such that N > commitIndex, a majority of matchIndex\[i\] ≥ N, and
-    /// log\[N\].term == currentTerm: set commitIndex = N". The leader counts itself only as far as its disk is.
+    /// log\[N\].term == currentTerm: set commitIndex = N". The leader counts itself only as far as its disk is, and can be
+    /// read.
     pub(super) fn advance_commit(&mut self) {
         let durable_last = match mutant!(CommitOwnBeforeDurable) {
             true => self.terms.last().index,
-            false => self.writes.durable_last(),
+            false => self.vouched_for(),
         };
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(configuration) = self.configurations.latest() else { return };

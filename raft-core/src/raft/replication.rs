@@ -109,17 +109,17 @@ impl Raft {
             AppendOutcome::Matched { match_index } => self.on_matched(from, match_index),
             AppendOutcome::Conflict { prev_index, hint } => self.on_conflict(from, prev_index, hint),
         }
-        if let Some(hole) = response.hole {
-            self.on_hole(from, hole);
-        }
+        self.on_hole(from, response.hole);
     }
 
     /// The peer has lost an entry, which it may have acknowledged: it gets it again. Its match index stays: what others
     /// were told about it is still what they go by.
-    fn on_hole(&mut self, from: NodeId, hole: LogIndex) {
+    fn on_hole(&mut self, from: NodeId, hole: Option<LogIndex>) {
         let last = self.terms.last().index;
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(progress) = leader.progress.get_mut(from) else { return };
+        progress.has_hole = hole.is_some();
+        let Some(hole) = hole else { return };
         let is_fed = !matches!(progress.state, ProgressState::Snapshot { .. });
         if is_fed && hole <= progress.match_index && hole <= last {
             progress.probe();

@@ -69,6 +69,7 @@ impl Raft {
         if through > self.terms.base().index {
             self.terms.compact(through);
             self.damage.covered(through);
+            self.writes.compact(through);
             self.effects.push(Effect::Compact { through });
         }
         self.configurations.compact(covered);
@@ -144,13 +145,16 @@ impl Raft {
         self.acknowledge_committed();
     }
 
-    /// The snapshot covers entries that could not be applied. What follows it stays: it may have been acknowledged.
+    /// The snapshot covers damaged entries: if they were still to be applied, it is. What follows it stays: it may have been
+    /// acknowledged.
     fn skip_damage(&mut self, meta: &SnapshotMeta) {
         let last = meta.last;
         self.damage.covered(last.index);
-        self.applying = Applying::new(last.index);
-        self.fetches.retain(|_, fetch| *fetch != Fetch::Apply);
-        self.effects.push(Effect::Restore(last));
+        if last.index > self.applying.handed_out() {
+            self.applying = Applying::new(last.index);
+            self.fetches.retain(|_, fetch| *fetch != Fetch::Apply);
+            self.effects.push(Effect::Restore(last));
+        }
         if let Some(configuration) = &meta.configuration {
             // Its entry may be among the damaged ones.
             self.configurations.insert(meta.configuration_index, Arc::clone(configuration));

@@ -49,6 +49,8 @@ pub struct PeerStatus {
     /// Whether it denies having entries that it has acknowledged: its disk lied, or its folder was put back from an old
     /// copy. Entries that count on it may be gone; replace it by a fresh node.
     pub lost_acknowledged: bool,
+    /// It has said that entries of its log are damaged, and gets them again.
+    pub has_hole: bool,
     /// Time since it was last heard from.
     pub silent_for: Duration,
 }
@@ -68,6 +70,7 @@ impl Raft {
                     ProgressState::Snapshot { .. } => "snapshot",
                 },
                 lost_acknowledged: progress.lost_acknowledged,
+                has_hole: progress.has_hole,
                 silent_for: self.now.saturating_since(progress.heard_at),
             }),
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {

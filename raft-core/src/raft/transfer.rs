@@ -40,13 +40,13 @@ impl Raft {
         Ok(to)
     }
 
-    /// The other voter that lacks the least, among those heard from lately.
+    /// The other voter that lacks the least, among those heard from lately whose logs are whole.
     fn best_successor(&self, voters: &[NodeId]) -> Option<NodeId> {
         let Role::Leader(leader) = &self.role else { return None };
         let lately = |id: &NodeId| {
             let progress = leader.progress.get(*id)?;
             let heard = self.now < progress.heard_at + self.options.election_timeout;
-            heard.then_some((progress.match_index, *id))
+            (heard && !progress.has_hole).then_some((progress.match_index, *id))
         };
         voters.iter().filter_map(lately).max().map(|(_, id)| id)
     }

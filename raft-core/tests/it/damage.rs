@@ -1,15 +1,17 @@
 //! Entries that rot after they were acknowledged: Invariant (no-ack-over-hole).
 
+use raft_core::message::{AppendEntriesResponse, AppendOutcome};
 use raft_core::snapshot::SnapshotMeta;
 use raft_core::storage::{Recovered, VoteFloor};
 use raft_core::testing::sim_log::SimLog;
-use raft_core::{LogIndex, Options, Raft, RoleName, StartError, Term, Time};
+use raft_core::{Effect, Input, LogIndex, Message, Options, Raft, RoleName, StartError, Term, Time};
 
 use std::sync::Arc;
 
 use crate::support::{
-    Disk, ELECTION_TIMEOUT, Network, Peer, acknowledged, append, append_blocks, configuration_block, entry,
-    heartbeat, id, options, pre_vote, pre_vote_answer, request_vote, timeout_now, vote, voters,
+    Disk, ELECTION_TIMEOUT, Network, Peer, acknowledged, append, append_blocks, configuration_block,
+    conflict, entry, heartbeat, id, matched, options, pre_vote, pre_vote_answer, request_vote, timeout_now,
+    vote, voters,
 };
 
 /// Node 1, whose entry at `index` has rotted; it was acknowledged and may be committed.
@@ -38,7 +40,7 @@ fn the_same_entry_mends_the_hole() {
     node.sent();
     node.disk_stalls();
     node.receives(2, append(2, entry(1, 2), &[1, 1], 5));
-    assert_eq!(acknowledged(&node.sent_to(2)), Some((2, Some(3))), "not before it is durable");
+    assert_eq!(acknowledged(&node.sent_to(2)), None, "not before it is durable");
     node.disk_recovers();
     assert_eq!(acknowledged(&node.sent_to(2)), Some((5, None)));
     assert_eq!((node.log_on_disk(), node.last_applied()), (vec![1, 1, 1, 1, 2], LogIndex(5)));
@@ -261,4 +263,114 @@ fn holes_on_two_nodes_are_mended_by_the_third() {
         assert_eq!(net.node(number).disk.log.blocks().count(), whole.blocks().count());
         assert_eq!(net.node(number).applied().len(), 7, "node {number}");
     }
+}
+
+/// The leader of a long log, all of it committed, whose memory holds nothing but the end.
+fn forgetful_leader() -> Peer {
+    let small = Options { cache_bytes: 1, max_message_bytes: 64, ..options() };
+    Peer::with_log(&[1; 20]).with_options(small).elected()
+}
+
+/// What a leader cannot read it does not count itself for, either.
+#[test]
+fn a_leader_commits_nothing_over_its_own_hole() {
+    let mut node = forgetful_leader();
+    assert!(node.disk.log.damage(LogIndex(6)));
+    node.receives(3, conflict(2, 20, entry(1, 5)));
+    node.receives(2, matched(2, 21));
+    assert_eq!(node.commit(), 0);
+    node.receives(3, matched(2, 21));
+    assert_eq!(node.commit(), 21, "the two others have it");
+}
+
+/// A hole in what was applied long ago is mended by a snapshot; the state, which is ahead of that, stays.
+#[test]
+fn a_snapshot_that_mends_takes_nothing_back() {
+    let mut node = forgetful_leader();
+    node.receives(2, matched(2, 21));
+    assert!(node.disk.log.damage(LogIndex(6)));
+    node.receives(3, conflict(2, 20, entry(1, 5)));
+    node.receives(2, append(3, entry(2, 21), &[3], 22));
+    node.effects();
+    let applied = node.last_applied();
+    assert_eq!(applied, LogIndex(21), "and no further before the hole is mended");
+    let offer = crate::support::offer(3, node.snapshot_of(entry(1, 10)));
+    node.installs(2, &offer);
+    assert!(!node.effects().iter().any(|effect| matches!(effect, Effect::Restore(_))));
+    assert_eq!(node.last_applied(), LogIndex(22));
+}
+
+/// The entry was compacted while it was being read: nobody needs it any more.
+#[test]
+fn damage_that_is_reported_late_is_no_hole() {
+    let mut node = forgetful_leader();
+    node.receives(2, matched(2, 21));
+    node.reads_stall();
+    node.receives(3, conflict(2, 20, entry(1, 5)));
+    let read = node.pending_reads()[0].clone();
+    assert!(node.disk.log.damage(read.from));
+    let answer = node.disk.log.read(&read);
+    node.takes_snapshot();
+    node.step(Input::LogRead { id: read.id, answer });
+    node.receives(2, append(3, entry(2, 21), &[3], 22));
+    assert_eq!(acknowledged(&node.sent_to(2)), Some((22, None)));
+    assert_eq!(node.last_applied(), LogIndex(22));
+}
+
+/// The leader goes on sending the entry, the disk takes its time: one fill is on its way, and nobody talks in circles.
+#[test]
+fn a_hole_is_mended_once() {
+    let mut net = Network::of(3);
+    net.elect(1);
+    net.node(1).proposes_all(&["a", "b", "c", "d"]).unwrap();
+    net.deliver();
+    assert!(net.node(2).disk.log.damage(LogIndex(4)));
+    net.restart(2);
+    net.node(2).disk_stalls();
+    net.heartbeats(1, 5);
+    assert_eq!(net.node(2).pending_writes().iter().filter(|write| !write.fill.is_empty()).count(), 1);
+    net.node(2).disk_recovers();
+    net.heartbeats(1, 2);
+    let whole = net.node(3).disk.log.clone();
+    assert_eq!(net.node(2).disk.log, whole);
+}
+
+/// A fill and a truncation of the same entry in one turn: what is cut off is not filled.
+#[test]
+fn what_is_truncated_is_not_mended() {
+    let mut node = damaged_at(&[1, 1, 1, 1], 3).following_2_in(2);
+    node.disk_stalls();
+    node.takes(Input::Message { from: id(2), message: append(2, entry(1, 2), &[1, 1], 1) });
+    node.takes(Input::Message { from: id(3), message: append(3, entry(1, 2), &[3], 1) });
+    node.settles();
+    let writes = node.pending_writes();
+    let cut = writes.iter().find(|write| write.truncate_from.is_some()).expect("a truncation");
+    assert!(cut.fill.is_empty(), "{cut:?}");
+    node.disk_recovers();
+    assert_eq!(node.log_on_disk(), [1, 1, 3]);
+}
+
+/// It would decline, and proposals would wait for nothing.
+#[test]
+fn leadership_goes_to_nobody_with_a_hole() {
+    let mut node = Peer::with_log(&[1, 1, 1, 1]).elected();
+    node.receives(2, matched(2, 5));
+    let outcome = AppendOutcome::Matched { match_index: LogIndex(5) };
+    let (read_seq, sent_at, term) = (0, Time::ZERO, Term(2));
+    let hole = Some(LogIndex(3));
+    node.receives(3, matched(2, 5));
+    node.receives(
+        3,
+        Message::AppendEntriesResponse(AppendEntriesResponse { term, outcome, hole, read_seq, sent_at }),
+    );
+    assert_eq!(node.hands_over_to(None), Ok(id(2)));
+}
+
+/// What this node has acknowledged was written in a term that it has forgotten: so is its vote.
+#[test]
+fn a_floor_of_a_later_term_is_a_lost_vote() {
+    let (_, recovered) = SimLog::open(Disk::with_log(&voters(1..=3), &[1, 1]).log, Arc::new(|_| {}));
+    let lost = Recovered { floor: VoteFloor::Entry(entry(7, 9)), ..recovered };
+    let refused = Raft::new(id(1), options(), 1, Time::ZERO, lost, SnapshotMeta::NONE);
+    assert!(matches!(refused, Err(StartError::TermLost { .. })), "{refused:?}");
 }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use raft_core::configuration::{MemberChange, MemberRole};
-use raft_core::message::{HeartbeatResponse, ReadIndex, ReadIndexResponse};
-use raft_core::{Lease, LogIndex, Message, Options, ReadError, ReadProof, RoleName, Term};
+use raft_core::message::{Heartbeat, HeartbeatResponse, ReadIndex, ReadIndexResponse};
+use raft_core::storage::Write;
+use raft_core::{HardState, Lease, LogIndex, Message, Options, ReadError, ReadProof, RoleName, Term, Time};
 
 use crate::support::{
-    ELECTION_TIMEOUT, HEARTBEAT, Network, Peer, append, entry, heartbeat, heartbeat_answer, id, matched,
-    member, options, timeout_now,
+    Disk, ELECTION_TIMEOUT, HEARTBEAT, Network, Peer, append, entry, heartbeat, heartbeat_answer, id,
+    matched, member, options, timeout_now, voters,
 };
 
 /// A tenth of drift between any two clocks.
@@ -216,7 +217,7 @@ fn followers_serve_reads_whoever_leads() {
 // Leases while other things happen.
 
 /// Node `from` answers a message that was sent at `sent_at`.
-fn answers(node: &mut Peer, from: u64, sent_at: raft_core::Time) {
+fn answers(node: &mut Peer, from: u64, sent_at: Time) {
     let response = HeartbeatResponse { term: Term(2), read_seq: 0, sent_at };
     node.receives(from, Message::HeartbeatResponse(response));
 }
@@ -307,4 +308,55 @@ fn a_late_answer_brings_a_short_lease() {
     node.time_passes(Duration::from_nanos(1));
     let read = node.is_asked_to_read_by(ReadProof::Lease);
     assert_eq!(node.outcome(read), None);
+}
+
+/// Whoever left this node alone may lead by a lease that counts on it, and does not know yet that it is deposed: the last
+/// voter keeps its promise over a restart like any other.
+#[test]
+fn the_last_voter_keeps_its_promise_over_a_restart() {
+    let lease = Some(Lease { max_drift_permille: DRIFT });
+    let mut net = Network::with_options(&Options { lease, ..options() }, &[&[1], &[1]]);
+    net.elect(2);
+    net.heartbeats(2, 2);
+    net.node(2).changes_members(&[MemberChange::Remove(id(2))]).unwrap();
+    net.deliver_from(2, 1);
+    net.node(1).sent();
+    assert_eq!(net.node(1).voters(), [1]);
+    net.time_passes(Duration::from_millis(10));
+    net.node(1).restarts();
+    net.node(1).timer_looks();
+    assert_eq!(net.node(1).role(), RoleName::Follower);
+    let read = net.node(2).is_asked_to_read_by(ReadProof::Lease);
+    assert!(matches!(net.node(2).outcome(read), Some(Ok(_))));
+    net.time_passes(2 * ELECTION_TIMEOUT);
+    net.node(1).timer_looks();
+    assert_eq!(net.node(1).role(), RoleName::Leader);
+    let read = net.node(2).is_asked_to_read_by(ReadProof::Lease);
+    assert!(!matches!(net.node(2).outcome(read), Some(Ok(_))), "{:?}", net.node(2).outcome(read));
+}
+
+/// A restart in term 0 forgets that a leader was heard from: until its first term is durable, a node promises nothing.
+#[test]
+fn who_would_forget_its_promise_gives_none() {
+    let mut disk = Disk::blank();
+    let cluster_id = Some(voters(1..=3).cluster_id());
+    let hard_state = Some(HardState { cluster_id, ..HardState::default() });
+    disk.log.apply(&Write { hard_state, ..Write::default() });
+    let mut node = Peer::start(3, options(), disk);
+    node.disk_stalls();
+    let sent_at = node.now;
+    let heartbeat =
+        Message::Heartbeat(Heartbeat { term: Term(2), leader_commit: LogIndex(2), read_seq: 0, sent_at });
+    let promised_at = |messages: Vec<Message>| {
+        messages.into_iter().find_map(|message| match message {
+            Message::HeartbeatResponse(answer) => Some(answer.sent_at),
+            _ => None,
+        })
+    };
+    node.receives(1, heartbeat.clone());
+    assert_eq!(promised_at(node.sent_to(1)), Some(Time::ZERO));
+    node.disk_recovers();
+    node.sent();
+    node.receives(1, heartbeat);
+    assert_eq!(promised_at(node.sent_to(1)), Some(sent_at));
 }
