@@ -251,6 +251,7 @@ impl World {
     }
 
     /// All have applied everything that anybody has, which is all that clients know of, and nothing waits: no request, no
+    /// answer that a process owes since it started, no
     /// second half of a change of members, no learner that could be a voter, no leader that should have left.
     fn has_converged(&self) -> bool {
         let (index, state, acknowledged) = self.cluster.head();
@@ -259,7 +260,8 @@ impl World {
             let node = self.cluster.node(place);
             node.is_gone() || node.applied() == Some((index, state))
         };
-        let settled = !self.cluster.is_joint()
+        let settled = self.cluster.owed() == 0
+            && !self.cluster.is_joint()
             && !self.cluster.promotable().into_iter().any(|node| self.is_sound(node))
             && !self.cluster.is_led_from_outside();
         idle && settled && index >= acknowledged && self.cluster.members().into_iter().all(equal)
@@ -275,8 +277,9 @@ impl World {
             let status = raft.status();
             let awake = if node.is_awake() { "" } else { " (paused)" };
             format!(
-                "n{} {}{awake} term {} log {}..{} commit {} applied {:?}, disk queue {:?}, damaged {:?}, handing over {:?}, voters {}{}",
+                "n{} owes {:?}, {}{awake} term {} log {}..{} commit {} applied {:?}, disk queue {:?}, damaged {:?}, handing over {:?}, voters {}{}",
                 place + 1,
+                node.owed(),
                 status.role,
                 status.hard_state.current_term,
                 status.base,
