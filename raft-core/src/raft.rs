@@ -111,6 +111,9 @@ impl Raft {
             }
         }
         let mut hard_state = recovered.hard_state;
+        if is_half_founded(hard_state, terms.last()) {
+            hard_state = HardState::default();
+        }
         if mutant!(VoteForgottenAtRestart) {
             hard_state.voted_for = None;
         }
@@ -455,6 +458,12 @@ impl Raft {
     pub const fn is_halted(&self) -> bool {
         self.halted
     }
+}
+
+/// A crash cut the founding of a cluster short: its id is durable, the entry that sets the members is not. Nobody has heard of
+/// that cluster, for it is told only once all of it is durable; so it never was.
+fn is_half_founded(hard_state: HardState, last: EntryId) -> bool {
+    last == EntryId::ZERO && hard_state.current_term == Term(1) && hard_state.voted_for.is_none()
 }
 
 /// Invariant (stores-agree): the log holds the snapshot's last entry, and the stored term is no earlier than any entry's:
