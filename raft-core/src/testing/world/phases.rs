@@ -160,6 +160,8 @@ impl World {
     fn heal_node(&mut self, node: usize) -> Result<(), Violation> {
         let desk = &mut self.desks[node];
         (desk.stalled_until, desk.stuck, desk.abandoned) = (self.now, false, false);
+        // What was to happen when the disk would go on happens soon.
+        (desk.syncing, desk.reading, desk.snapshotting) = (false, false, false);
         if self.cluster.node(node).is_gone() {
             return Ok(());
         }
