@@ -110,10 +110,7 @@ impl Raft {
                 configurations.push(index, Arc::new(configuration));
             }
         }
-        let mut hard_state = recovered.hard_state;
-        if is_half_founded(hard_state, terms.last()) {
-            hard_state = HardState::default();
-        }
+        let mut hard_state = unless_half_founded(recovered.hard_state, terms.last());
         if mutant!(VoteForgottenAtRestart) {
             hard_state.voted_for = None;
         }
@@ -462,8 +459,9 @@ impl Raft {
 
 /// A crash cut the founding of a cluster short: its id is durable, the entry that sets the members is not. Nobody has heard of
 /// that cluster, for it is told only once all of it is durable; so it never was.
-fn is_half_founded(hard_state: HardState, last: EntryId) -> bool {
-    last == EntryId::ZERO && hard_state.current_term == Term(1) && hard_state.voted_for.is_none()
+fn unless_half_founded(hard_state: HardState, last: EntryId) -> HardState {
+    let half = last == EntryId::ZERO && hard_state.current_term == Term(1) && hard_state.voted_for.is_none();
+    if half { HardState::default() } else { hard_state }
 }
 
 /// Invariant (stores-agree): the log holds the snapshot's last entry, and the stored term is no earlier than any entry's:
