@@ -113,6 +113,13 @@ pub enum ProposeError {
         /// The longest one allowed.
         limit: usize,
     },
+    /// Not applied: there was nothing to apply.
+    #[error("propose: no entries (expected at least one)")]
+    Empty,
+    /// Not applied: an entry among them is not a command. Members change by
+    /// [`Input::ChangeMembers`](crate::Input::ChangeMembers), which checks what a bare entry would not.
+    #[error("propose: entries that are not commands (expected EntryKind::Normal alone)")]
+    NotCommands,
     /// Not applied: the node belongs to a cluster already.
     #[error("initialize: the node belongs to a cluster already ({}; its log ends at entry {last})", cluster_text(*.cluster_id))]
     AlreadyInitialized {
