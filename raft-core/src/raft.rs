@@ -423,6 +423,12 @@ impl Raft {
         self.configurations.latest()
     }
 
+    /// The entry that set the configuration in force, which is committed once the commit index is there; 0 with none.
+    #[must_use]
+    pub fn configuration_index(&self) -> LogIndex {
+        self.configurations.latest_index()
+    }
+
     /// Whom to keep connections to: the members of the configuration in force, and those that leave with it until that is
     /// agreed on.
     #[must_use]
