@@ -271,9 +271,8 @@ impl Raft {
     }
 
     fn on_message(&mut self, from: NodeId, message: Message) {
-        // A node that belongs to no cluster has nothing to say in one; what claims to come from itself does not, nor does
-        // any honest node come near the limit of terms.
-        if self.hard_state.cluster_id.is_none() || from == self.id || message.term() >= Term::LIMIT {
+        // A node that belongs to no cluster has nothing to say in one; what claims to come from itself does not.
+        if self.hard_state.cluster_id.is_none() || from == self.id || !self.believes(message.term()) {
             return;
         }
         match message {
@@ -287,6 +286,13 @@ impl Raft {
             Message::ReadIndex(request) => self.on_read_index(from, request),
             Message::ReadIndexResponse(response) => self.on_read_index_response(from, response),
         }
+    }
+
+    /// Whether an honest node can be in `term` by now: see [`Term::LIMIT`] and [`Term::MAX_LEAP`].
+    fn believes(&self, term: Term) -> bool {
+        let current = self.hard_state.current_term;
+        let is_blank = current == Term(0);
+        term < Term::LIMIT && (is_blank || term.0.saturating_sub(current.0) <= Term::MAX_LEAP)
     }
 
     fn initialize(&mut self, configuration: Configuration) -> Result<EntryId, ProposeError> {
