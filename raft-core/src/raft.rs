@@ -201,7 +201,11 @@ impl Raft {
             Input::Unreachable(peer) => self.on_unreachable(peer),
             Input::SnapshotCreated(meta) => self.on_snapshot_created(meta),
             Input::SnapshotOffered { from, transfer, offer } => {
-                self.on_snapshot_offered(from, transfer, offer)
+                if self.believes(offer.term) && offer.info.meta.is_sound(offer.term) {
+                    self.on_snapshot_offered(from, transfer, offer);
+                } else {
+                    self.effects.push(Effect::RefuseSnapshot { transfer });
+                }
             }
             Input::SnapshotReceived { from, offer, complete } => {
                 self.on_snapshot_received(from, offer, complete)
