@@ -272,7 +272,8 @@ impl<M: StateMachine> NodeHandle<M> {
         }
     }
 
-    /// The index that a linearizable read beginning now must have applied.
+    /// The applied index here once a linearizable read that begins now may be served: it has waited until everything is
+    /// applied that such a read must see.
     ///
     /// # Errors
     /// [`ReadError`]: ask the leader.
