@@ -104,9 +104,9 @@ pub enum ProposeError {
     /// Not applied: this node is shutting down. Ask another one.
     #[error("propose: the node is stopping")]
     Stopped,
-    /// Not applied: the command is too long. Split it, or raise
+    /// Not applied: the command, or the first configuration, is too long. Split or shorten it, or raise
     /// [`Options::max_entry_bytes`](crate::Options::max_entry_bytes) on every node, and the transport's bound with it.
-    #[error("propose: a command of {found} bytes (expected at most {limit})")]
+    #[error("propose: an entry of {found} bytes (expected at most {limit})")]
     TooLarge {
         /// Its length.
         found: usize,

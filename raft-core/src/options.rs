@@ -18,8 +18,8 @@ pub struct Options {
     pub lease: Option<Lease>,
     /// An AppendEntries carries blocks up to about this many encoded bytes (always at least one block).
     pub max_message_bytes: usize,
-    /// The longest command, in bytes; a longer one is refused before it enters a log. The transport must carry messages
-    /// of `max_message_bytes + max_entry_bytes`.
+    /// The longest command or configuration, in bytes; a longer one is refused before it enters a log. The transport must
+    /// carry messages of `max_message_bytes + max_entry_bytes`.
     pub max_entry_bytes: usize,
     /// AppendEntries on their way to one peer: at most so many,
     pub max_inflight_messages: usize,

@@ -308,8 +308,11 @@ impl Raft {
         if joint || !configuration.quorum().contains(id) {
             return Err(ProposeError::CannotFound { id, joint });
         }
-        let mut payload = Vec::new();
-        configuration.encode(&mut payload);
+        let payload = configuration.encoded();
+        let (found, limit) = (payload.len(), self.options.max_entry_bytes);
+        if found > limit {
+            return Err(ProposeError::TooLarge { found, limit });
+        }
         let mut entries = crate::block::BlockBuilder::new();
         entries.push(EntryKind::Configuration, &[&payload]);
         let term = Term(1);
