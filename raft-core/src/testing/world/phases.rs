@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::queue::Happening;
-use super::{Plan, Report, World};
+use super::{Report, World};
 use crate::quorum::Quorum;
 use crate::raft::PeerStatus;
 use crate::testing::cluster::{Action, Loss, Violation};
@@ -51,8 +51,13 @@ impl World {
             self.heal_all()?;
             self.await_convergence()?;
         }
+        Ok(self.report(recovered_in))
+    }
+
+    /// What it has amounted to so far.
+    pub(super) fn report(&self, recovered_in: u64) -> Report {
         let tally = self.cluster.tally();
-        Ok(Report {
+        Report {
             events: tally.events,
             elections: self.cluster.elections(),
             crashes: tally.crashes,
@@ -65,7 +70,7 @@ impl World {
             simulated: self.now.saturating_since(Time::ZERO),
             recovered_in,
             trace_hash: self.cluster.trace_hash(),
-        })
+        }
     }
 
     /// The first phase alone.
@@ -309,14 +314,6 @@ fn describe_peers(peers: &[PeerStatus]) -> String {
         format!(" n{} {} {}/{}", peer.id.get(), peer.state, peer.match_index, peer.next_index)
     };
     peers.iter().map(describe).collect()
-}
-
-/// One run of `plan` under `seed`.
-///
-/// # Errors
-/// As [`World::run`].
-pub fn run_seed(seed: u64, plan: &Plan) -> Result<Report, Violation> {
-    guarded(|| World::new(seed, plan.clone())?.run())
 }
 
 /// Turns a panic into a violation: the code under test has found its own state wrong.
