@@ -30,6 +30,15 @@ pub struct Status {
     pub commit_index: LogIndex,
     /// Last entry of the newest snapshot.
     pub snapshot: EntryId,
+    /// First entry of the own log that is damaged, or missing at its end. Until a leader has sent it again, this node does
+    /// not campaign, and neither acknowledges nor applies what comes after it.
+    pub first_hole: Option<LogIndex>,
+    /// Whether it may vote at all. If not, damage has swallowed what nobody can name, and it never will: replace it by a fresh
+    /// node.
+    pub may_vote: bool,
+    /// The disk is full, or a write has been waiting for longer than an election timeout: this node does not campaign, and
+    /// hands leadership over.
+    pub disk_is_stuck: bool,
     /// A leader's view of the other members; empty elsewhere.
     pub peers: Vec<PeerStatus>,
 }
@@ -92,6 +101,9 @@ impl Raft {
             durable_index: self.writes.durable_last(),
             commit_index: self.commit_index,
             snapshot: self.snapshot.last,
+            first_hole: self.damage.first_hole(self.terms.last()),
+            may_vote: self.damage.floor_above(self.terms.last()).is_some(),
+            disk_is_stuck: self.disk_is_stuck(),
             peers,
         }
     }

@@ -29,6 +29,7 @@ fn nothing_is_acknowledged_or_applied_over_a_hole() {
     let mut node = damaged_at(&[1, 1, 1, 1], 3).following_2_in(2);
     node.receives(2, append(2, entry(1, 4), &[2], 5));
     assert_eq!(acknowledged(&node.sent_to(2)), Some((2, Some(3))));
+    assert_eq!(node.raft.status().first_hole, Some(LogIndex(3)));
     assert_eq!((node.commit(), node.last_applied()), (5, LogIndex(2)));
 }
 
@@ -44,6 +45,7 @@ fn the_same_entry_mends_the_hole() {
     node.disk_recovers();
     assert_eq!(acknowledged(&node.sent_to(2)), Some((5, None)));
     assert_eq!((node.log_on_disk(), node.last_applied()), (vec![1, 1, 1, 1, 2], LogIndex(5)));
+    assert_eq!(node.raft.status().first_hole, None);
     node.restarts();
     assert_eq!(node.raft.durable().1, LogIndex(5));
 }
@@ -73,6 +75,8 @@ fn a_lost_tail_stays_the_floor_of_the_vote() {
     node.boots_from(lost);
     node.times_out();
     assert_eq!(node.role(), RoleName::Follower);
+    let status = node.raft.status();
+    assert_eq!((status.first_hole, status.may_vote), (Some(LogIndex(3)), true));
     node.receives(2, pre_vote(2, entry(1, 3)));
     node.receives(2, pre_vote(2, entry(1, 4)));
     assert_eq!(node.sent_to(2), [pre_vote_answer(1, false), pre_vote_answer(2, true)]);
@@ -94,6 +98,7 @@ fn without_a_known_floor_nobody_gets_the_vote() {
     node.receives(2, pre_vote(9, entry(8, 99)));
     node.receives(2, request_vote(9, entry(8, 99)));
     assert_eq!(node.sent_to(2), [pre_vote_answer(1, false), vote(9, false)]);
+    assert!(!node.raft.status().may_vote);
     node.times_out();
     assert_eq!(node.role(), RoleName::Follower);
 }
