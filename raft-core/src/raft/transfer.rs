@@ -1,6 +1,5 @@
-//! Handing leadership over: because an operator wishes it, because this node's disk is stuck, full or
-//! damaged, or because it is no
-//! member any more. `[Ongaro §3.10]`
+//! Handing leadership over: because an operator wishes it, because this node's disk is stuck, full or damaged, or because it
+//! is no member any more. `[Ongaro §3.10]`
 //!
 //! The leader stops taking proposals, brings its successor up to date, and asks it to campaign at once. It leads on until
 //! that succeeds. If it does not within an election timeout, a leader that can stay stays.
