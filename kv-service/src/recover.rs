@@ -176,12 +176,18 @@ impl fmt::Display for Outlook<'_> {
         writeln!(
             f,
             "Done: {} is the only voter of cluster {new_cluster} (entry {configuration}). Start it as before. Then, for \
-             each of the others: empty its data folder, start it with the flags it had, and let it in:",
+             the others, one at a time: empty the data folder, start the node with these flags and what else it had but \
+             for --join (without --join-existing, nodes that list only each other would found a cluster of their own), \
+             and let it in:",
             survivor.name
         )?;
-        let to = &survivor.client_address;
-        dropped.iter().try_for_each(|Member { name, peer_address, client_address, .. }| {
-            writeln!(f, "  kvctl -e {to} member add {name} --peer {peer_address} --client {client_address}")
+        let (join, to) = (&survivor.peer_address, &survivor.client_address);
+        dropped.iter().try_for_each(|Member { name, peer_address: peer, client_address: client, .. }| {
+            writeln!(
+                f,
+                "\n  kvd run --name {name} --dir DIR --client {client} --peer {peer} --join {join} --join-existing\n  \
+                 kvctl -e {to} member add {name} --peer {peer} --client {client}"
+            )
         })
     }
 }

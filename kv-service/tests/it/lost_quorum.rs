@@ -88,6 +88,41 @@ async fn one_survivor_goes_on_alone_and_the_others_come_back_with_empty_folders(
     cluster.settle().await;
 }
 
+/// The survivor was added later: no first member lists it, and with the flags that they had they would found a cluster.
+#[tokio::test]
+async fn the_commands_that_are_printed_bring_the_first_members_back_to_a_survivor_that_they_do_not_list() {
+    let mut cluster = Cluster::start(2);
+    cluster.client().put(b"key", b"value").await.unwrap();
+    let survivor = cluster.add();
+    cluster.admit(survivor, &[]).await.succeeds();
+    cluster.nodes[survivor].has_applied("key", b"value").await;
+    let learner = cluster.add();
+    cluster.admit(learner, &["--learner"]).await.succeeds();
+    cluster.nodes.iter_mut().for_each(Node::kill);
+    let done = recover(&cluster.nodes[survivor], &["--yes"]).succeeds();
+    let printed = |start: &str, name: &str| {
+        let has_it = |line: &&str| line.starts_with(start) && line.contains(&format!(" {name} "));
+        done.out.lines().map(str::trim).find(has_it).map(str::to_owned).expect("a command")
+    };
+    cluster.nodes[survivor].start();
+    let alone = cluster.nodes[survivor].serves().await;
+    for at in [0, 1, learner] {
+        let name = cluster.nodes[at].name.clone();
+        cluster.nodes[at].run_instead(&printed("kvd run", &name));
+        fs::remove_dir_all(&cluster.nodes[at].dir).unwrap();
+        cluster.nodes[at].start();
+    }
+    for at in [0, 1, learner] {
+        cluster.nodes[at].says("stranger").await;
+        let add = printed("kvctl", &cluster.nodes[at].name);
+        let words: Vec<_> = add.split(' ').skip_while(|word| *word != "member").collect();
+        cluster.kvctl(&words).await.succeeds();
+        assert_eq!(cluster.nodes[at].serves().await.cluster_id, alone.cluster_id);
+    }
+    assert_eq!(cluster.voters().await.len(), 4);
+    cluster.settle().await;
+}
+
 #[tokio::test]
 async fn a_folder_without_a_node_is_not_recovered_and_none_is_made() {
     let cluster = Cluster::plan(1, &[]);
