@@ -42,7 +42,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Let one survivor go on alone after a majority is lost for ever: shows what that costs, and asks
     ///
-    /// On a node that does not run. Writes that only the lost members had are gone then. Exit codes: 0 done, 1 cannot be
+    /// On a node that does not run. The other members are asked first: if one says that the cluster is alive, nothing is
+    /// done. Writes that only the lost members had are gone then. Exit codes: 0 done, 1 cannot be
     /// done, 2 usage, 4 not confirmed and nothing changed.
     Recover(RecoverArgs),
 }
@@ -56,6 +57,10 @@ pub struct RecoverArgs {
     /// Do not ask.
     #[arg(long)]
     pub yes: bool,
+    /// Go on though another member answers and says that the cluster is alive, or has left this node out. What only the
+    /// others have is given up, and the others, if they do run, go on as the old cluster
+    #[arg(long)]
+    pub others_are_lost: bool,
 }
 
 /// The command line of `kvd run`.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use kv_client::KvStore;
 
 use crate::bad_starts::{refused, says};
-use crate::cluster::{Cluster, Node, kvd};
+use crate::cluster::{Cluster, Node, eventually, kvd};
 use crate::load::Load;
 use crate::operator::Said;
 
@@ -121,6 +121,39 @@ async fn the_commands_that_are_printed_bring_the_first_members_back_to_a_survivo
     }
     assert_eq!(cluster.voters().await.len(), 4);
     cluster.settle().await;
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_alive_is_not_left_unless_somebody_insists() {
+    let mut cluster = Cluster::start(3);
+    let away = cluster.follower().await;
+    let learner = cluster.add();
+    cluster.admit(learner, &["--learner"]).await.succeeds();
+    let count = cluster.nodes.len();
+    for at in [away, learner] {
+        eventually("that it knows all members", async || {
+            (cluster.nodes[at].status().await?.members.len() == count).then_some(())
+        })
+        .await;
+        cluster.nodes[at].kill();
+        let before = cluster.leader().await;
+        let refused = recover(&cluster.nodes[at], &["--yes"]);
+        let role = if at == learner { "learner. WARNING" } else { "voter\n" };
+        says(&refused.out, &[&format!("role               {role}")]);
+        refused.fails(1, &["answers and knows a leader", "nothing was changed", "--others-are-lost"]);
+        assert!(cluster.nodes[before].is_running());
+    }
+    let name = cluster.nodes[away].name.clone();
+    cluster.kvctl(&["member", "remove", &name]).await.succeeds();
+    recover(&cluster.nodes[away], &["--yes"]).fails(1, &["nothing was changed", "--others-are-lost"]);
+    says(&recover(&cluster.nodes[away], &["--others-are-lost"]).out, &["Not confirmed"]);
+    let done = recover(&cluster.nodes[away], &["--yes", "--others-are-lost"]).succeeds();
+    says(&done.out, &["is the only voter"]);
+    // What one survivor has done is heard by the next.
+    cluster.nodes[away].start();
+    cluster.nodes[away].own_client().put(b"key", b"alone").await.unwrap();
+    (0..3).filter(|at| *at != away).for_each(|at| cluster.nodes[at].kill());
+    recover(&cluster.nodes[learner], &["--yes"]).fails(1, &["went on alone already, as cluster"]);
 }
 
 #[tokio::test]
