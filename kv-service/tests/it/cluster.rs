@@ -181,6 +181,12 @@ impl Node {
             .extend(words.iter().filter(|word| **word == "--join-existing").map(|&flag| flag.to_owned()));
     }
 
+    /// Gives it other addresses, which its list, of the other members, does not name.
+    pub(crate) fn move_away(&mut self) {
+        [self.client, self.peer] = <[String; 2]>::try_from(free_addresses(2)).expect("as many as asked for");
+        self.flags.push("--join-existing".to_owned());
+    }
+
     /// Gives it another list.
     pub(crate) fn join_instead(&mut self, join: &str) {
         self.join = join.to_owned();

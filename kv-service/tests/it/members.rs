@@ -138,6 +138,30 @@ async fn a_learner_learns_is_promoted_and_is_seen_in_the_list() {
 }
 
 #[tokio::test]
+async fn a_member_that_was_started_with_other_addresses_is_reachable_again_once_it_is_added_with_them() {
+    let mut cluster = Cluster::start(3);
+    let learner = cluster.add();
+    cluster.admit(learner, &["--learner"]).await.succeeds();
+    let voter = (cluster.leader().await + 1) % 3;
+    for (at, flags) in [(voter, &[][..]), (learner, &["--learner"])] {
+        let before = cluster.nodes[at].serves().await.node_id;
+        cluster.nodes[at].kill();
+        cluster.nodes[at].move_away();
+        cluster.nodes[at].start();
+        cluster.client().put(b"key", cluster.nodes[at].name.as_bytes()).await.unwrap();
+        cluster.admit(at, flags).await.succeeds();
+        cluster.nodes[at].has_applied("key", cluster.nodes[at].name.as_bytes()).await;
+        let led = cluster.led().await;
+        let member = led.members.iter().find(|member| member.node_id == before).unwrap();
+        let known = (&member.peer_address, &member.client_address, member.voter);
+        assert_eq!(known, (&cluster.nodes[at].peer, &cluster.nodes[at].client, at == voter));
+        let again = cluster.admit(at, flags).await.succeeds();
+        assert!(!again.out.contains("since entry"), "{again:?}");
+    }
+    assert_eq!(cluster.voters().await.len(), 3);
+}
+
+#[tokio::test]
 async fn a_member_that_was_away_when_it_was_removed_is_told_so_and_can_come_back() {
     let mut cluster = Cluster::start(3);
     let away = cluster.follower().await;

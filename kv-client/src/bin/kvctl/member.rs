@@ -31,6 +31,7 @@ pub(crate) enum MemberCommand {
     /// Add a node that runs with an empty data folder, or was removed before
     ///
     /// It comes in as a learner, which costs the cluster nothing, and becomes a voter by itself once it has caught up.
+    /// Of a member that was started with other addresses, the cluster learns them.
     Add(add::AddArgs),
     /// Remove a member; the node itself runs on, and may be stopped
     Remove(RemoveArgs),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
-use kv_client::protocol::{MemberChange, MemberRole, NodeStatus, WishedMember, WishedRole};
+use kv_client::protocol::{MemberChange, MemberRole, MemberStatus, NodeStatus, WishedMember, WishedRole};
 use kv_client::{Client, NodeError, Problem};
 
 use super::{Force, Patience, Roster, parse_id, tell, wait};
@@ -91,19 +91,18 @@ pub(crate) async fn add(client: &Client, global: &Global, args: AddArgs) -> Resu
         _ => WishedRole::Promotable,
     };
     let candidate = Candidate { name: args.name, peer: args.peer, client: args.client, id: args.id };
-    let wished = candidate.wished(client, &roster, role).await?;
+    let mut wished = candidate.wished(client, &roster, role).await?;
     let id = format!("{:016x}", wished.id);
     if let Some(namesake) = roster.named(&wished.name).filter(|member| member.node_id != id) {
         return Err(Misfit::NameTaken { name: wished.name, id: namesake.node_id.clone() }.into());
     }
-    let member = roster.leader.members.iter().find(|member| member.node_id == id);
-    let is_done = member.is_some_and(|member| match role {
-        WishedRole::Voter => member.role == MemberRole::Voter,
-        WishedRole::Learner => member.role == MemberRole::Learner,
-        WishedRole::Promotable => matches!(member.role, MemberRole::Voter | MemberRole::Promotable),
-    });
+    let member = roster.with_id(&id);
+    if role == WishedRole::Promotable && member.is_some_and(|member| member.role == MemberRole::Voter) {
+        // It is what it was to become.
+        wished.role = WishedRole::Voter;
+    }
     let (name, mut index) = (wished.name.clone(), None);
-    if !is_done {
+    if !member.is_some_and(|member| is_as_wished(member, &wished)) {
         index = client.change_members(vec![MemberChange::Put(wished)], args.force.on).await?;
     }
     match role {
@@ -112,6 +111,19 @@ pub(crate) async fn add(client: &Client, global: &Global, args: AddArgs) -> Resu
         WishedRole::Promotable => wait::until_voter(client, global, &id, args.patience.limit).await?,
     }
     tell(global, &name, &id, if role == WishedRole::Learner { "learner" } else { "voter" }, index)
+}
+
+/// Whether there is nothing to change: it counts for that, and is known by this name and at these addresses.
+fn is_as_wished(member: &MemberStatus, wished: &WishedMember) -> bool {
+    let role = match wished.role {
+        WishedRole::Voter => MemberRole::Voter,
+        WishedRole::Learner => MemberRole::Learner,
+        WishedRole::Promotable => MemberRole::Promotable,
+    };
+    member.role == role
+        && member.name == wished.name
+        && member.peer_address == wished.peer_address
+        && member.client_address == wished.client_address
 }
 
 pub(crate) async fn replace(client: &Client, global: &Global, args: ReplaceArgs) -> Result<()> {
