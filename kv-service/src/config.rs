@@ -101,7 +101,9 @@ pub struct RunArgs {
     pub heartbeat: Duration,
     /// Let the leader answer reads that ask for it (kvctl get --consistency lease) without asking a quorum, as long as no
     /// member's clock runs faster than any other's by more than so many thousandths (10 is ample for clocks in good
-    /// order). A clock that is worse makes such reads stale, silently. The same on all members [default: always ask]
+    /// order). A clock that is worse makes such reads stale, silently; so does a member with a shorter --election-timeout
+    /// than the leader's, so turn this off on all members before you change that. The same on all members [default:
+    /// always ask]
     #[arg(long, env = "KV_LEASE_DRIFT", value_name = "PERMILLE")]
     pub lease_drift: Option<u32>,
     /// How long a request may wait if its client does not say.

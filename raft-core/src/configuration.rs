@@ -11,7 +11,8 @@
 //! All numbers little-endian, texts UTF-8, members ascending by id.
 //!
 //! Invariant (configuration): ids strictly ascend, names are not empty and unique among those who stay (a replacement may
-//! have the name of the one it replaces), and there is at least one voter of the new configuration. [`Configuration::new`] is the one gateway.
+//! have the name of the one it replaces), there is at least one voter of the new configuration and, while joint, of the old
+//! one, and there are at most [`Configuration::MAX_MEMBERS`] members. [`Configuration::new`] is the one gateway.
 
 mod change;
 mod codec;
@@ -101,6 +102,20 @@ pub enum ConfigurationError {
         /// Members listed.
         members: usize,
     },
+    /// Nobody could ever agree to it: a joint configuration that none of the old voters is in.
+    #[error("joint configuration of {members} members has no old voter (expected at least one)")]
+    NoOldVoter {
+        /// Members listed.
+        members: usize,
+    },
+    /// More members than a cluster can be led with.
+    #[error("configuration of {found} members (expected at most {limit})")]
+    TooMany {
+        /// Members listed.
+        found: usize,
+        /// [`Configuration::MAX_MEMBERS`].
+        limit: usize,
+    },
     /// One id twice.
     #[error("configuration lists node {id} twice (expected each id once)")]
     DuplicateId {
@@ -136,11 +151,15 @@ pub enum ConfigurationError {
 }
 
 impl Configuration {
+    /// Members that a configuration lists at most; a joint one lists those that leave and those that join.
+    pub const MAX_MEMBERS: usize = 256;
+
     /// A configuration of `members` in any order.
     ///
     /// # Errors
     /// [`ConfigurationError`] names what breaks the invariant; mend the list.
     pub fn new(cluster_version: u32, mut members: Vec<Member>) -> Result<Self, ConfigurationError> {
+        Self::check_count(members.len())?;
         members.sort_by_key(|member| member.id);
         if let Some(pair) = members.windows(2).find(|pair| pair[0].id == pair[1].id) {
             return Err(ConfigurationError::DuplicateId { id: pair[0].id });
@@ -172,7 +191,15 @@ impl Configuration {
         let joint = members.iter().any(|member| member.role.is_joint());
         let old = |role| matches!(role, MemberRole::Voter | MemberRole::Outgoing | MemberRole::Demoting);
         let outgoing = if joint { ids(old) } else { Vec::new() };
+        if joint && outgoing.is_empty() {
+            return Err(ConfigurationError::NoOldVoter { members: members.len() });
+        }
         Ok(Self { cluster_version, members, quorum: Quorum { incoming, outgoing } })
+    }
+
+    const fn check_count(found: usize) -> Result<(), ConfigurationError> {
+        let limit = Self::MAX_MEMBERS;
+        if found > limit { Err(ConfigurationError::TooMany { found, limit }) } else { Ok(()) }
     }
 
     /// Addresses and names are for people, and for the shell that connects.
@@ -229,9 +256,7 @@ impl Configuration {
     /// clusters differ.
     #[must_use]
     pub fn cluster_id(&self) -> ClusterId {
-        let mut bytes = Vec::new();
-        self.encode(&mut bytes);
-        ClusterId(bytes.iter().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, |hash, &byte| {
+        ClusterId(self.encoded().iter().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, |hash, &byte| {
             (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013B)
         }))
     }

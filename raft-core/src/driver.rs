@@ -121,6 +121,18 @@ pub enum Outcome<R> {
     },
 }
 
+impl<R> Outcome<R> {
+    /// Whose answer it is.
+    #[must_use]
+    pub const fn ticket(&self) -> Ticket {
+        match self {
+            Self::Proposal { ticket, .. } | Self::Read { ticket, .. } | Self::Transfer { ticket, .. } => {
+                *ticket
+            }
+        }
+    }
+}
+
 /// Confirmed reads that may wait for applying at a time.
 const MAX_WAITING_READS: usize = 1 << 16;
 

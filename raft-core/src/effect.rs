@@ -51,7 +51,7 @@ pub enum Effect {
         outcome: Result<LogIndex, ReadError>,
     },
     /// Leadership is being handed over, or is not. It changes when the other node wins its election; if that does not
-    /// happen within an election timeout, this node goes on leading.
+    /// happen within an election timeout, this node goes on leading, unless it must leave: then it steps down.
     TransferBegun {
         /// The wish.
         ticket: Ticket,

@@ -104,15 +104,22 @@ pub enum ProposeError {
     /// Not applied: this node is shutting down. Ask another one.
     #[error("propose: the node is stopping")]
     Stopped,
-    /// Not applied: the command is too long. Split it, or raise
+    /// Not applied: the command, or the first configuration, is too long. Split or shorten it, or raise
     /// [`Options::max_entry_bytes`](crate::Options::max_entry_bytes) on every node, and the transport's bound with it.
-    #[error("propose: a command of {found} bytes (expected at most {limit})")]
+    #[error("propose: an entry of {found} bytes (expected at most {limit})")]
     TooLarge {
         /// Its length.
         found: usize,
         /// The longest one allowed.
         limit: usize,
     },
+    /// Not applied: there was nothing to apply.
+    #[error("propose: no entries (expected at least one)")]
+    Empty,
+    /// Not applied: an entry among them is not a command. Members change by
+    /// [`Input::ChangeMembers`](crate::Input::ChangeMembers), which checks what a bare entry would not.
+    #[error("propose: entries that are not commands (expected EntryKind::Normal alone)")]
+    NotCommands,
     /// Not applied: the node belongs to a cluster already.
     #[error("initialize: the node belongs to a cluster already ({}; its log ends at entry {last})", cluster_text(*.cluster_id))]
     AlreadyInitialized {

@@ -128,6 +128,8 @@ mod planted {
         QuorumNeverMissed: "a leader that hears nobody goes on leading [Ongaro §6.2]",
         StuckDiskKept: "a leader whose disk is stuck goes on leading",
         RemovedLeaderStays: "a leader that was removed goes on leading",
+        OperatorLeftWaiting: "who asks for another leader is never answered",
+        ReaderLeftWaiting: "one read in sixteen is never answered",
     }
 
     /// Plants `mutant` on this thread, or none.

@@ -7,15 +7,19 @@ use std::time::Duration;
 pub struct Options {
     /// Shortest time without a leader before a node campaigns; the time drawn lies in `election_timeout..2 ×`. A node
     /// that heard from a leader within it grants nobody else a vote. `[Ongaro §4.2.3]`
+    ///
+    /// Members with different ones get along, but for [`lease`](Self::lease): a leader's lease is reckoned from its own,
+    /// what the others promise from theirs. To change it while leases are on, first turn them off on all members.
     pub election_timeout: Duration,
     /// A leader is heard from at least this often. Several must fit into `election_timeout`.
     pub heartbeat_interval: Duration,
-    /// Lets a leader serve reads by its lease, without asking anybody. `None` (the default): it always asks.
+    /// Lets a leader serve reads by its lease, without asking anybody. `None` (the default): it always asks. Needs the same
+    /// [`election_timeout`](Self::election_timeout) on all members, at every moment.
     pub lease: Option<Lease>,
     /// An AppendEntries carries blocks up to about this many encoded bytes (always at least one block).
     pub max_message_bytes: usize,
-    /// The longest command, in bytes; a longer one is refused before it enters a log. The transport must carry messages
-    /// of `max_message_bytes + max_entry_bytes`.
+    /// The longest command or configuration, in bytes; a longer one is refused before it enters a log. The transport must
+    /// carry messages of `max_message_bytes + max_entry_bytes`.
     pub max_entry_bytes: usize,
     /// AppendEntries on their way to one peer: at most so many,
     pub max_inflight_messages: usize,
@@ -31,7 +35,9 @@ pub struct Options {
     pub retained_entries: u64,
 }
 
-/// What lease reads rest on, besides the protocol: clocks that run at nearly the same rate.
+/// What lease reads rest on, besides the protocol: clocks that run at nearly the same rate, and one election timeout on all
+/// members ([`Options::election_timeout`]). A member with a shorter one votes for somebody else while the leader still
+/// relies on its lease, which makes lease reads stale: changing it member by member is unsafe while leases are on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// How much faster than any other a member's clock may run, in thousandths; below 1000. Clocks that drift further

@@ -110,7 +110,7 @@ impl Raft {
                 configurations.push(index, Arc::new(configuration));
             }
         }
-        let mut hard_state = recovered.hard_state;
+        let mut hard_state = unless_half_founded(recovered.hard_state, terms.last());
         if mutant!(VoteForgottenAtRestart) {
             hard_state.voted_for = None;
         }
@@ -201,7 +201,11 @@ impl Raft {
             Input::Unreachable(peer) => self.on_unreachable(peer),
             Input::SnapshotCreated(meta) => self.on_snapshot_created(meta),
             Input::SnapshotOffered { from, transfer, offer } => {
-                self.on_snapshot_offered(from, transfer, offer)
+                if self.believes(offer.term) && offer.info.meta.is_sound(offer.term) {
+                    self.on_snapshot_offered(from, transfer, offer);
+                } else {
+                    self.effects.push(Effect::RefuseSnapshot { transfer });
+                }
             }
             Input::SnapshotReceived { from, offer, complete } => {
                 self.on_snapshot_received(from, offer, complete)
@@ -271,9 +275,8 @@ impl Raft {
     }
 
     fn on_message(&mut self, from: NodeId, message: Message) {
-        // A node that belongs to no cluster has nothing to say in one; what claims to come from itself does not, nor does
-        // any honest node come near the limit of terms.
-        if self.hard_state.cluster_id.is_none() || from == self.id || message.term() >= Term::LIMIT {
+        // A node that belongs to no cluster has nothing to say in one; what claims to come from itself does not.
+        if self.hard_state.cluster_id.is_none() || from == self.id || !self.believes(message.term()) {
             return;
         }
         match message {
@@ -289,6 +292,13 @@ impl Raft {
         }
     }
 
+    /// Whether an honest node can be in `term` by now: see [`Term::LIMIT`] and [`Term::MAX_LEAP`].
+    fn believes(&self, term: Term) -> bool {
+        let current = self.hard_state.current_term;
+        let is_blank = current == Term(0);
+        term < Term::LIMIT && (is_blank || term.0.saturating_sub(current.0) <= Term::MAX_LEAP)
+    }
+
     fn initialize(&mut self, configuration: Configuration) -> Result<EntryId, ProposeError> {
         let last = self.terms.last();
         if last != EntryId::ZERO || self.hard_state != HardState::default() {
@@ -298,8 +308,11 @@ impl Raft {
         if joint || !configuration.quorum().contains(id) {
             return Err(ProposeError::CannotFound { id, joint });
         }
-        let mut payload = Vec::new();
-        configuration.encode(&mut payload);
+        let payload = configuration.encoded();
+        let (found, limit) = (payload.len(), self.options.max_entry_bytes);
+        if found > limit {
+            return Err(ProposeError::TooLarge { found, limit });
+        }
         let mut entries = crate::block::BlockBuilder::new();
         entries.push(EntryKind::Configuration, &[&payload]);
         let term = Term(1);
@@ -423,6 +436,12 @@ impl Raft {
         self.configurations.latest()
     }
 
+    /// The entry that set the configuration in force, which is committed once the commit index is there; 0 with none.
+    #[must_use]
+    pub fn configuration_index(&self) -> LogIndex {
+        self.configurations.latest_index()
+    }
+
     /// Whom to keep connections to: the members of the configuration in force, and those that leave with it until that is
     /// agreed on.
     #[must_use]
@@ -455,6 +474,13 @@ impl Raft {
     pub const fn is_halted(&self) -> bool {
         self.halted
     }
+}
+
+/// A crash cut the founding of a cluster short: its id is durable, the entry that sets the members is not. Nobody has heard of
+/// that cluster, for it is told only once all of it is durable; so it never was.
+fn unless_half_founded(hard_state: HardState, last: EntryId) -> HardState {
+    let half = last == EntryId::ZERO && hard_state.current_term == Term(1) && hard_state.voted_for.is_none();
+    if half { HardState::default() } else { hard_state }
 }
 
 /// Invariant (stores-agree): the log holds the snapshot's last entry, and the stored term is no earlier than any entry's:

@@ -29,6 +29,12 @@ impl SnapshotMeta {
     pub const NONE: Self =
         Self { last: EntryId::ZERO, configuration_index: LogIndex::ZERO, configuration: None };
 
+    /// Whether a leader of `term` can have such a snapshot: none of its entries is of a later term, and its configuration is
+    /// there and in the log before its end. One that breaks this would leave a node that cannot start again.
+    pub(crate) fn is_sound(&self, term: Term) -> bool {
+        self.last.term <= term && self.configuration.is_some() && self.configuration_index <= self.last.index
+    }
+
     pub(crate) fn mix(&self, mixer: &mut Mixer<'_>) {
         let Self { last, configuration_index, configuration } = self;
         mixer.entry(*last);

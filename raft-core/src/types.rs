@@ -84,9 +84,17 @@ impl fmt::Debug for ClusterId {
 pub struct Term(pub u64);
 
 impl Term {
-    /// No honest node comes here: with an election every millisecond it would take 146 million years. Messages that claim
-    /// more are not believed, so that a peer gone wrong cannot push a cluster to where counting ends.
+    /// No honest node comes here: with an election every millisecond it would take 146 million years. Nobody believes a
+    /// message that claims this or more, so that no peer gone wrong can push a cluster to where counting ends.
     pub const LIMIT: Self = Self(1 << 62);
+
+    /// A node that has a term believes no message that is more than this ahead of it. Else a single number gone wrong,
+    /// taken over by everybody, would leave a cluster just below [`LIMIT`](Self::LIMIT), where it can elect nobody any more.
+    ///
+    /// No honest history gets there: elections follow each other by an election timeout, and even one every 100 ms would
+    /// have to go on for 13 years while the node is away. Should it be so, replace the node by a fresh one: a blank node,
+    /// in term 0, may meet a cluster of any age and believes every term below the limit.
+    pub const MAX_LEAP: u64 = 1 << 32;
 
     /// The term after this one.
     ///

@@ -114,6 +114,22 @@ pub enum ChangeRefusal {
         /// The names of the others.
         silent: Vec<String>,
     },
+    /// More members than a cluster can be led with.
+    #[error("{found} members, with those that leave, are too many (expected at most {limit})")]
+    TooManyMembers {
+        /// How many there would be.
+        found: u64,
+        /// How many there can be.
+        limit: u64,
+    },
+    /// Names and addresses are too long, all members' together.
+    #[error("the members' names and addresses take {found} bytes (expected at most {limit}): shorten them")]
+    TooLarge {
+        /// How long the list would be.
+        found: u64,
+        /// How long it can be.
+        limit: u64,
+    },
 }
 
 /// Why leadership is not where it should be.

@@ -147,6 +147,8 @@ fn refusals_of_an_operators_wishes_are_laid_out_as_older_programs_wrote_them() {
         (ChangeRefusal::BadText, "08"),
         (ChangeRefusal::TooOld { id: 9, found: 1, needed: 2 }, "09090102"),
         (at_risk, "0a04030202026e31026e31"),
+        (ChangeRefusal::TooManyMembers { found: 9, limit: 8 }, "0b0908"),
+        (ChangeRefusal::TooLarge { found: 9, limit: 8 }, "0c0908"),
     ];
     for (refusal, golden) in refusals {
         check(&reply(Err(Refusal::MembersUnchanged(refusal))), &format!("070605040107{golden}"));

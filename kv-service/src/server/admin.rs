@@ -181,6 +181,12 @@ const fn unchanged(error: ChangeError) -> ChangeRefusal {
         ChangeError::BadText { .. } => ChangeRefusal::BadText,
         ChangeError::TooOld { id, found, needed } => ChangeRefusal::TooOld { id: id.get(), found, needed },
         ChangeError::InProgress { index } => ChangeRefusal::InProgress { index: index.0 },
+        ChangeError::TooManyMembers { found, limit } => {
+            ChangeRefusal::TooManyMembers { found: found as u64, limit: limit as u64 }
+        }
+        ChangeError::TooLarge { found, limit } => {
+            ChangeRefusal::TooLarge { found: found as u64, limit: limit as u64 }
+        }
         _ => ChangeRefusal::TooEarly,
     }
 }

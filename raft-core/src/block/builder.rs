@@ -11,6 +11,8 @@ use crate::types::{LogIndex, Term};
 pub struct BlockBuilder {
     table: BytesMut,
     payload: BytesMut,
+    /// Whether an entry of another kind than [`EntryKind::Normal`] is among them.
+    holds_other_kinds: bool,
 }
 
 impl BlockBuilder {
@@ -26,6 +28,7 @@ impl BlockBuilder {
         Self {
             table: BytesMut::with_capacity(entries * ROW_BYTES),
             payload: BytesMut::with_capacity(payload_bytes),
+            holds_other_kinds: false,
         }
     }
 
@@ -36,6 +39,7 @@ impl BlockBuilder {
     pub fn push(&mut self, kind: EntryKind, parts: &[&[u8]]) {
         let mut crc = crc32fast::Hasher::new();
         let mut length = 0usize;
+        self.holds_other_kinds |= kind != EntryKind::Normal;
         for part in parts {
             crc.update(part);
             self.payload.put_slice(part);
@@ -50,7 +54,8 @@ impl BlockBuilder {
     /// allocation; it is free again when the last of them is.
     #[must_use]
     pub fn split(&mut self) -> Self {
-        Self { table: self.table.split(), payload: self.payload.split() }
+        let holds_other_kinds = std::mem::take(&mut self.holds_other_kinds);
+        Self { table: self.table.split(), payload: self.payload.split(), holds_other_kinds }
     }
 
     /// Number of entries so far.
@@ -63,6 +68,12 @@ impl BlockBuilder {
     #[must_use]
     pub fn encoded_bytes(&self) -> usize {
         self.table.len() + self.payload.len()
+    }
+
+    /// Whether every entry so far is a command of the application.
+    #[must_use]
+    pub const fn holds_only_commands(&self) -> bool {
+        !self.holds_other_kinds
     }
 
     /// Whether there is no entry yet.

@@ -52,6 +52,23 @@ pub enum ChangeError {
     /// Nobody would be left to vote.
     #[error("no voter would be left (expected at least one)")]
     NoVoter,
+    /// More members than a cluster can be led with, those included that leave with this change. Make it in several.
+    #[error("{found} members, with those that leave (expected at most {limit})")]
+    TooManyMembers {
+        /// How many there would be.
+        found: usize,
+        /// [`Configuration::MAX_MEMBERS`].
+        limit: usize,
+    },
+    /// The names and addresses are too long for an entry. Shorten them, or raise
+    /// [`Options::max_entry_bytes`](crate::Options::max_entry_bytes) as for a command.
+    #[error("the configuration would take {found} bytes (expected at most {limit})")]
+    TooLarge {
+        /// Its length.
+        found: usize,
+        /// The longest entry allowed.
+        limit: usize,
+    },
     /// A name that another member has, or a text that is empty or too long.
     #[error("node {id}: its name is taken or empty, or a text is longer than 65535 bytes")]
     BadText {
@@ -89,6 +106,11 @@ impl Configuration {
     /// # Errors
     /// [`ChangeError`] says which wish cannot be met.
     pub fn changed(&self, changes: &[MemberChange]) -> Result<Self, ChangeError> {
+        let (found, limit) = (changes.len(), Self::MAX_MEMBERS);
+        if found > limit {
+            // Each of them would be listed, whether it stays or leaves.
+            return Err(ChangeError::TooManyMembers { found, limit });
+        }
         let wished = self.wished(changes)?;
         let old: BTreeMap<NodeId, &Member> = self.members.iter().map(|member| (member.id, member)).collect();
         let gone = old.keys().filter(|id| !wished.contains_key(id)).count();
@@ -103,6 +125,7 @@ impl Configuration {
         };
         Self::new(cluster_version, members).map_err(|error| match error {
             ConfigurationError::Name { id, .. } => ChangeError::BadText { id },
+            ConfigurationError::TooMany { found, limit } => ChangeError::TooManyMembers { found, limit },
             // Ids are unique by construction, and nothing is decoded here.
             _ => ChangeError::NoVoter,
         })

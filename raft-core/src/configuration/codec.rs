@@ -10,7 +10,7 @@ impl Configuration {
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.push(LAYOUT_VERSION);
         out.extend_from_slice(&self.cluster_version.to_le_bytes());
-        let count = u16::try_from(self.members.len()).expect("clusters stay far below 65536 members");
+        let count = u16::try_from(self.members.len()).expect("checked by the gateway");
         out.extend_from_slice(&count.to_le_bytes());
         for member in &self.members {
             out.extend_from_slice(&member.id.get().to_le_bytes());
@@ -22,6 +22,13 @@ impl Configuration {
                 out.extend_from_slice(text.as_bytes());
             }
         }
+    }
+
+    /// The layout alone.
+    pub(crate) fn encoded(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.encode(&mut bytes);
+        bytes
     }
 
     /// Reads the layout; `bytes` must hold nothing else.
@@ -36,6 +43,7 @@ impl Configuration {
         }
         let cluster_version = u32::from_le_bytes(reader.array("cluster version")?);
         let count = u16::from_le_bytes(reader.array("member count")?);
+        Self::check_count(usize::from(count))?;
         let mut members = Vec::new();
         for _ in 0..count {
             members.push(reader.member()?);

@@ -50,6 +50,25 @@ fn lists_that_break_the_invariant_are_refused() {
 }
 
 #[test]
+fn a_configuration_has_a_bounded_number_of_members() {
+    let limit = Configuration::MAX_MEMBERS;
+    let listed = |count: usize| (1..).take(count).map(|id| member(id, MemberRole::Voter)).collect();
+    let too_many = Err(ConfigurationError::TooMany { found: limit + 1, limit });
+    assert!(Configuration::new(1, listed(limit)).is_ok());
+    assert_eq!(Configuration::new(1, listed(limit + 1)), too_many);
+    let announced = [1, 1, 0, 0, 0, 1, 1];
+    assert_eq!(Configuration::decode(&announced), too_many, "before any member is read");
+}
+
+#[test]
+fn a_joint_configuration_needs_an_old_voter() {
+    let listed = vec![member(1, MemberRole::Incoming), member(2, MemberRole::Learner)];
+    assert_eq!(Configuration::new(1, listed), Err(ConfigurationError::NoOldVoter { members: 2 }));
+    let listed = vec![member(1, MemberRole::Incoming), member(2, MemberRole::Demoting)];
+    assert!(Configuration::new(1, listed).unwrap().is_joint());
+}
+
+#[test]
 fn the_layout_round_trips_and_every_truncation_is_refused() {
     let mut bytes = Vec::new();
     joint().encode(&mut bytes);

@@ -40,7 +40,9 @@ where
             }
             Effect::Compact { through } => self.log.compact(through),
             Effect::Proposed { outcome, .. } => self.proposed(outcome),
+            Effect::ReadReady { ticket, .. } if mutant!(ReaderLeftWaiting) && ticket.0 % 16 == 0 => {}
             Effect::ReadReady { ticket, outcome } => self.read_ready(ticket, outcome),
+            Effect::TransferBegun { .. } if mutant!(OperatorLeftWaiting) => {}
             Effect::TransferBegun { ticket, outcome } => {
                 self.outcomes.push(Outcome::Transfer { ticket, result: outcome });
             }

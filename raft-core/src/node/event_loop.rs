@@ -298,6 +298,8 @@ where
         handing_over_to: raft.handing_over_to(),
         cluster_id: raft.hard_state().cluster_id,
         configuration: raft.configuration().cloned(),
+        configuration_index: raft.configuration_index(),
+        configuration_committed: raft.configuration_index() <= raft.commit_index(),
         own_term_committed: raft.role() == RoleName::Leader && committed_term == Some(term),
     }
 }

@@ -56,6 +56,10 @@ pub struct Observation {
     pub cluster_id: Option<ClusterId>,
     /// The configuration in force.
     pub configuration: Option<Arc<Configuration>>,
+    /// The entry that set it; 0 with none.
+    pub configuration_index: LogIndex,
+    /// Whether it is known here to be committed; else the one before it may come back.
+    pub configuration_committed: bool,
     /// As a leader: to whom it is handing leadership over.
     pub handing_over_to: Option<NodeId>,
     /// As a leader: whether an entry of its own term is committed.
@@ -157,7 +161,8 @@ impl<M: StateMachine> NodeHandle<M> {
     }
 
     /// Changes the members, all of `changes` or nothing; returns when the change is complete: when it is committed and, if
-    /// more than one member changes, the joint configuration has been left. The answer is the change's first entry.
+    /// more than one member changes, the configuration that follows the joint one is committed as well. No crash brings an
+    /// earlier configuration back then. The answer is the change's first entry.
     ///
     /// # Errors
     /// As [`propose`](Self::propose), and [`ProposeError::Change`]: the members cannot be changed so, or not now.
@@ -167,8 +172,10 @@ impl<M: StateMachine> NodeHandle<M> {
         let request = Request::ChangeMembers(changes, done);
         self.requests.send(request).await.map_err(|_| ProposeError::Stopped)?;
         let id = outcome.await.unwrap_or(Err(ProposeError::Unknown))?;
-        let is_left = |seen: &Observation| seen.configuration.as_ref().is_none_or(|now| !now.is_joint());
-        self.observed.clone().wait_for(is_left).await.map_err(|_| ProposeError::Unknown)?;
+        let is_complete = |seen: &Observation| {
+            seen.configuration_committed && seen.configuration.as_ref().is_none_or(|now| !now.is_joint())
+        };
+        self.observed.clone().wait_for(is_complete).await.map_err(|_| ProposeError::Unknown)?;
         Ok(id)
     }
 
@@ -265,7 +272,8 @@ impl<M: StateMachine> NodeHandle<M> {
         }
     }
 
-    /// The index that a linearizable read beginning now must have applied.
+    /// The applied index here once a linearizable read that begins now may be served: it has waited until everything is
+    /// applied that such a read must see.
     ///
     /// # Errors
     /// [`ReadError`]: ask the leader.

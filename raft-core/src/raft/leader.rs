@@ -41,6 +41,12 @@ impl Raft {
 
     /// `[Raft §5.3]`: "The leader appends the command to its log as a new entry". Peers and disk get it together.
     pub(super) fn propose(&mut self, entries: BlockBuilder) -> Result<EntryId, ProposeError> {
+        if entries.is_empty() {
+            return Err(ProposeError::Empty);
+        }
+        if !entries.holds_only_commands() {
+            return Err(ProposeError::NotCommands);
+        }
         let Role::Leader(leader) = &self.role else {
             return Err(ProposeError::NotLeader { leader: self.leader_id() });
         };

@@ -35,13 +35,15 @@ impl Raft {
             return Err(ProposeError::Change(ChangeError::InProgress { index }));
         }
         let next = latest.changed(changes).map_err(ProposeError::Change)?;
+        let (found, limit) = (next.encoded().len(), self.options.max_entry_bytes);
+        if found > limit {
+            return Err(ProposeError::Change(ChangeError::TooLarge { found, limit }));
+        }
         Ok(self.append_configuration(next))
     }
 
     fn append_configuration(&mut self, configuration: Configuration) -> EntryId {
-        let mut payload = Vec::new();
-        configuration.encode(&mut payload);
-        let id = self.append_own(EntryKind::Configuration, &payload);
+        let id = self.append_own(EntryKind::Configuration, &configuration.encoded());
         self.configurations.push(id.index, Arc::new(configuration));
         self.follow_configuration();
         id

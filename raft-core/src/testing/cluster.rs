@@ -325,6 +325,15 @@ impl Cluster {
         self.transfers.phase(from, to)
     }
 
+    /// Requests that members which are still running have not answered. (Whoever was removed meanwhile may never learn what
+    /// became of its last proposals.)
+    #[must_use]
+    pub fn owed(&self) -> usize {
+        let members = self.members();
+        let running = members.iter().filter_map(|member| self.nodes[*member].running());
+        running.map(|running| running.owed.len()).sum()
+    }
+
     /// Last entry applied anywhere and the state there, and the last entry that a client knows to be applied.
     #[must_use]
     pub fn head(&self) -> (LogIndex, u64, LogIndex) {
@@ -341,6 +350,12 @@ pub struct NodeView<'a> {
 }
 
 impl<'a> NodeView<'a> {
+    /// Tickets of requests that were not answered since this process started.
+    #[must_use]
+    pub fn owed(&self) -> Vec<Ticket> {
+        self.node.running().map_or_else(Vec::new, |running| running.owed.iter().copied().collect())
+    }
+
     /// Its id.
     #[must_use]
     pub const fn id(&self) -> NodeId {

@@ -307,7 +307,7 @@ fn damage_that_is_reported_late_is_no_hole() {
     node.receives(2, matched(2, 21));
     node.reads_stall();
     node.receives(3, conflict(2, 20, entry(1, 5)));
-    let read = node.pending_reads()[0].clone();
+    let read = node.pending_reads()[0];
     assert!(node.disk.log.damage(read.from));
     let answer = node.disk.log.read(&read);
     node.takes_snapshot();

@@ -3,6 +3,7 @@
 //! depends on durability is held back until the disk has spoken.
 
 use raft_core::message::AppendEntries;
+use raft_core::storage::Write;
 use raft_core::testing::sim_log::Part;
 use raft_core::{
     Effect, HardState, Input, LogIndex, Message, Options, ReadProof, RoleName, Term, Ticket, WriteId,
@@ -39,6 +40,22 @@ fn a_repeated_request_does_not_get_the_vote_earlier() {
     assert_eq!(node.sent(), [(3, vote(2, false))], "a refusal promises nothing, and waits for nothing");
     node.disk_recovers();
     assert_eq!(node.sent(), [(2, vote(2, true))], "and keeps no more than one answer for each");
+}
+
+/// Power fails between the two halves of the founding write: the id of the cluster is there, its members are not. Nobody has
+/// heard of it yet, and it can be founded again.
+#[test]
+fn a_cluster_whose_founding_was_cut_short_can_be_founded_again() {
+    let configuration = voters(1..=3);
+    let mut disk = Disk::blank();
+    let cluster_id = Some(configuration.cluster_id());
+    let hard_state = Some(HardState { cluster_id, current_term: Term(1), voted_for: None });
+    disk.log.apply(&Write { hard_state, ..Write::default() });
+    let mut node = Peer::start(1, options(), disk);
+    assert_eq!((node.term(), node.raft.durable().0.cluster_id), (0, None));
+    assert_eq!(node.founds(configuration), Ok(entry(1, 1)));
+    node.restarts();
+    assert_eq!(node.voters(), [1, 2, 3]);
 }
 
 /// The crash that the above is about: the vote is lost, nobody has heard of it, and another may have it.

@@ -2,9 +2,9 @@
 
 use raft_core::configuration::MemberRole::{self, Learner, Promotable, Voter};
 use raft_core::configuration::{ChangeError, Member, MemberChange};
-use raft_core::{ProposeError, ReadError, RoleName};
+use raft_core::{Configuration, Options, ProposeError, ReadError, RoleName};
 
-use crate::support::{ELECTION_TIMEOUT, Network, Peer, entry, id, member, put, remove};
+use crate::support::{ELECTION_TIMEOUT, Network, Peer, entry, id, matched, member, options, put, remove};
 
 fn refused(error: ChangeError) -> Result<raft_core::EntryId, ProposeError> {
     Err(ProposeError::Change(error))
@@ -83,6 +83,35 @@ fn impossible_changes_are_refused() {
     let leader = net.node(1).raft.leader_id();
     assert_eq!(net.node(2).changes_members(&[remove(3)]), Err(ProposeError::NotLeader { leader }));
     assert_eq!(net.node(1).last(), entry(2, 2));
+}
+
+/// A cluster has a bounded number of members, and whoever asks for more learns it from the answer.
+#[test]
+fn a_change_that_makes_too_many_members_is_refused() {
+    let mut net = Network::founded(3, 3);
+    let limit = Configuration::MAX_MEMBERS;
+    let joining = |count: usize| (10..).take(count).map(|number| put(number, Learner)).collect::<Vec<_>>();
+    let too_many = |found| refused(ChangeError::TooManyMembers { found, limit });
+    assert_eq!(net.node(1).changes_members(&joining(limit - 2)), too_many(limit + 1));
+    assert_eq!(net.node(1).changes_members(&joining(1 << 16)), too_many(1 << 16));
+    assert_eq!(net.node(1).last(), entry(2, 2));
+    assert_eq!(net.node(1).changes_members(&joining(limit - 3)), Ok(entry(2, 3)));
+}
+
+/// A configuration is an entry like any other: it has to fit into the messages that carry it.
+#[test]
+fn a_change_whose_configuration_is_too_long_for_an_entry_is_refused() {
+    let small = Options { max_entry_bytes: 100, ..options() };
+    let mut node = Peer::with_log(&[1]).with_options(small).elected();
+    node.receives(2, matched(2, 2));
+    let wordy = Member { peer_address: "a".repeat(101), ..member(4, Learner) };
+    let answer = node.changes_members(&[MemberChange::Put(wordy)]);
+    let Err(ProposeError::Change(ChangeError::TooLarge { found, limit: 100 })) = answer else {
+        panic!("{answer:?}")
+    };
+    assert_eq!(found, 7 + 4 * 21 + 101);
+    assert_eq!((node.last(), node.voters()), (entry(2, 2), vec![1, 2, 3]));
+    assert_eq!(node.changes_members(&[put(4, Learner)]), Ok(entry(2, 3)));
 }
 
 /// `[Ongaro §4.2.1]`: a learner becomes a voter by itself once it keeps pace; a plain learner never does.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc as blocking};
 use std::time::Duration;
 
+use raft_core::configuration::MemberRole;
 use raft_core::driver::{Parts, SnapshotPolicy};
 use raft_core::error::{Halt, ProposeError, ReadError};
 use raft_core::node::{Command, Consistency, NodeHandle, NodeTask, Sinks, channels, start};
@@ -20,7 +21,7 @@ use raft_core::{Block, Configuration, LogIndex, Message, NodeId, Options, RoleNa
 use tokio::sync::mpsc;
 
 use crate::support::ledger::{Ledger, POISON};
-use crate::support::{id, offer, voters};
+use crate::support::{id, offer, put, remove, voters};
 
 /// Waits with wide slack: what has not happened by then never will.
 async fn soon<T>(future: impl Future<Output = T>) -> T {
@@ -359,6 +360,32 @@ async fn a_node_starts_again_from_its_snapshot_and_log() {
         soon(node.handle.read(Consistency::Linearizable, commands)).await.unwrap(),
         ["a", "b", "c", "d"]
     );
+}
+
+/// A joint configuration that was left in memory only comes back in a crash: the change is not complete.
+#[tokio::test]
+async fn a_change_of_several_members_ends_when_the_configuration_that_follows_is_committed() {
+    let node = alone().await;
+    let mut observed = node.handle.observe();
+    soon(node.handle.change_members(vec![put(2, MemberRole::Learner)])).await.unwrap();
+    assert!(observed.borrow_and_update().configuration_committed);
+    node.disk_sticks();
+    let handle = node.handle.clone();
+    let changes = vec![remove(2), put(3, MemberRole::Learner)];
+    let change = tokio::spawn(async move { handle.change_members(changes).await });
+    let begun =
+        soon(observed.wait_for(|seen| seen.configuration_index == LogIndex(4))).await.unwrap().clone();
+    assert!(!begun.configuration_committed && begun.configuration.unwrap().is_joint());
+    node.log.log.run();
+    let left = soon(observed.wait_for(|seen| seen.configuration_index == LogIndex(5))).await.unwrap().clone();
+    assert!(!left.configuration_committed);
+    for _ in 0..10 {
+        soon(node.handle.status()).await.unwrap();
+    }
+    assert!(!change.is_finished());
+    node.disk_recovers();
+    let id = soon(change).await.unwrap().unwrap();
+    assert_eq!((id.index, observed.borrow().configuration_committed), (LogIndex(4), true));
 }
 
 /// Proposes at whoever leads until somebody takes it.

@@ -1,10 +1,10 @@
 //! `[Raft §5.1]` Raft basics: terms, and what every server owes them.
 
-use raft_core::{Message, RoleName, Term};
+use raft_core::{Input, Message, RoleName, Term};
 
 use crate::support::{
     Disk, ELECTION_TIMEOUT, Network, Peer, append, conflict, entry, heartbeat, heartbeat_answer, matched,
-    options, pre_vote_answer, request_vote, vote,
+    options, pre_vote_answer, request_vote, vote, voters,
 };
 
 /// Everything that a node of `term` can say.
@@ -111,6 +111,44 @@ fn a_term_beyond_the_limit_is_not_believed() {
         node.receives(3, pre_vote_answer(term, false));
     }
     assert_eq!((node.term(), node.sent(), node.log()), (5, vec![], vec![1, 1]));
+}
+
+/// Nor does a node that knows a term believe one that no history can have led to from there.
+#[test]
+fn a_term_far_ahead_is_not_believed() {
+    let mut node = Peer::with_log(&[1, 1]).following_2_in(5);
+    for message in messages_of(5 + Term::MAX_LEAP + 1) {
+        node.receives(3, message);
+    }
+    assert_eq!((node.term(), node.leader(), node.sent()), (5, Some(2), vec![]));
+    node.receives(3, heartbeat(5 + Term::MAX_LEAP, 0));
+    assert_eq!((node.term(), node.leader()), (5 + Term::MAX_LEAP, Some(3)));
+}
+
+/// One number gone wrong would otherwise leave everybody just below the limit, where nobody can campaign.
+#[test]
+fn an_absurd_answer_does_not_cost_a_cluster_its_leaders() {
+    let mut net = Network::of(3);
+    net.elect(1);
+    let term = net.node(1).term();
+    net.node(1).receives(2, heartbeat_answer(Term::LIMIT.0 - 1, 0));
+    assert_eq!((net.node(1).role(), net.node(1).term()), (RoleName::Leader, term));
+    net.node(1).proposes("x").unwrap();
+    net.heartbeats(1, 2);
+    let last = net.node(1).last().index.0;
+    assert_eq!(net.commits(), [last; 3]);
+    net.isolate(1);
+    net.elect(2);
+    assert_eq!(net.node(2).term(), term + 1);
+}
+
+/// A node that was never in a term may meet a cluster of any age.
+#[test]
+fn a_blank_node_believes_every_term_below_the_limit() {
+    let mut node = Peer::start(1, options(), Disk::blank());
+    node.step(Input::Greeted(voters(1..=3).cluster_id()));
+    node.receives(2, heartbeat(Term::LIMIT.0, 0));
+    assert_eq!(node.term(), 0);
     node.receives(2, heartbeat(Term::LIMIT.0 - 1, 0));
     assert_eq!(node.term(), Term::LIMIT.0 - 1);
 }

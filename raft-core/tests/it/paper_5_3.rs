@@ -1,7 +1,7 @@
 //! `[Raft §5.3]` Log replication: how entries travel, where logs meet, when they commit. How a leader paces itself
 //! and finds where logs meet quickly is in `paper_5_3_pace.rs`.
 
-use raft_core::{Block, Effect, Halt, LogIndex, ProposeError, RoleName};
+use raft_core::{Block, BlockBuilder, Effect, EntryKind, Halt, LogIndex, ProposeError, RoleName};
 
 use crate::support::{
     Network, Peer, append, append_blocks, blocks, commands, conflict, entry, heartbeat, matched,
@@ -25,6 +25,34 @@ fn a_leader_appends_a_command_and_sends_it_to_everybody_while_its_own_disk_works
         );
     }
     assert_eq!((node.log(), node.log_on_disk()), (vec![1, 1, 2, 2, 2], vec![1, 1, 2]));
+}
+
+/// What a client proposes is a command. A configuration that came this way would be in force nowhere on the leader and
+/// everywhere else.
+#[test]
+fn only_commands_can_be_proposed() {
+    let mut node = Peer::with_log(&[1]).elected();
+    let last = node.last();
+    for kind in [EntryKind::Configuration, EntryKind::NoOp] {
+        let mut entries = BlockBuilder::new();
+        entries.push(EntryKind::Normal, &[b"x"]);
+        entries.push(kind, &[b"y"]);
+        let mut split = entries.split();
+        entries.push(EntryKind::Normal, &[b"z"]);
+        assert_eq!(node.proposes_entries(split.split()), Err(ProposeError::NotCommands));
+        assert_eq!(node.proposes_entries(split), Err(ProposeError::Empty));
+        assert!(node.halt().is_none());
+        assert!(entries.clone().finish(LogIndex(1), last.term).is_some());
+    }
+    assert_eq!((node.last(), node.voters()), (last, vec![1, 2, 3]));
+    assert_eq!(node.proposes("x"), Ok(entry(2, 3)));
+}
+
+/// No entry has no place in the log.
+#[test]
+fn a_proposal_of_nothing_is_refused() {
+    let mut node = Peer::with_log(&[1]).elected();
+    assert_eq!(node.proposes_all(&[]), Err(ProposeError::Empty));
 }
 
 /// `[Raft §5.1]`: only the leader takes commands; "if a client contacts a follower, the follower redirects it".

@@ -2,7 +2,9 @@
 //! changes are made is in `membership.rs`.
 
 use raft_core::configuration::MemberRole::{Incoming, Learner, Outgoing, Voter};
-use raft_core::{BlockBuilder, EntryKind, Halt, Input, LogIndex, Message, ProposeError, RoleName, Term};
+use raft_core::{
+    BlockBuilder, EntryKind, Halt, Input, LogIndex, Message, Options, ProposeError, RoleName, Term,
+};
 
 use crate::support::{
     Disk, Network, Peer, append, append_blocks, blocks, configuration_block, entry, heartbeat, id, matched,
@@ -256,6 +258,16 @@ fn nobody_founds_a_cluster_that_it_could_not_lead() {
     assert_eq!(node.founds(members(&[(1, Learner), (2, Voter)])), cannot(false));
     assert_eq!(node.founds(members(&[(1, Voter), (2, Incoming)])), cannot(true));
     assert_eq!((node.log(), node.term(), node.raft.hard_state().cluster_id), (vec![], 0, None));
+}
+
+/// The first configuration is an entry like any other.
+#[test]
+fn nobody_founds_a_cluster_by_an_entry_that_is_too_long() {
+    let small = Options { max_entry_bytes: 48, ..options() };
+    let mut node = Peer::start(1, small, Disk::blank());
+    assert_eq!(node.founds(voters(1..=2)), Err(ProposeError::TooLarge { found: 7 + 2 * 21, limit: 48 }));
+    assert_eq!((node.log(), node.raft.hard_state().cluster_id), (vec![], None));
+    assert_eq!(node.founds(voters([1])), Ok(entry(1, 1)));
 }
 
 /// Whoever belongs to a cluster, or to one that greeted it, founds no other.

@@ -1,6 +1,7 @@
 //! `[Raft §7]` Log compaction: what a snapshot lets a node forget, and how one replaces a log that is too far
 //! behind.
 
+use raft_core::snapshot::SnapshotMeta;
 use raft_core::{Effect, Halt, Input, LogIndex, Message, Options, RoleName, Term};
 
 use crate::support::{
@@ -290,6 +291,26 @@ fn a_snapshot_is_taken_only_from_the_present_leader() {
     let mut leader = Peer::with_log(&[1]).elected();
     assert!(!leader.accepts(2, &offer(2, meta)));
     assert_eq!(leader.role(), RoleName::Leader);
+}
+
+/// What contradicts itself is no leader's snapshot: installed, it would leave a node that cannot start again.
+#[test]
+fn a_snapshot_that_contradicts_itself_or_its_leader_is_turned_down() {
+    let mut node = Peer::with_log(&[1]).following_2_in(2);
+    let sound = node.snapshot_of(entry(2, 50));
+    let wrong = [
+        SnapshotMeta { last: entry(3, 50), ..sound.clone() },
+        SnapshotMeta { configuration: None, ..sound.clone() },
+        SnapshotMeta { configuration_index: LogIndex(51), ..sound.clone() },
+    ];
+    for meta in wrong {
+        assert!(!node.accepts(2, &offer(2, meta.clone())), "{meta:?}");
+    }
+    let absurd = 3 + Term::MAX_LEAP;
+    assert!(!node.accepts(3, &offer(absurd, sound.clone())));
+    assert_eq!((node.term(), node.leader()), (2, Some(2)));
+    node.installs(2, &offer(2, sound));
+    assert_eq!(node.last(), entry(2, 50));
 }
 
 /// A blank node takes one only when it belongs to the cluster.

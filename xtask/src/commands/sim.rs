@@ -24,6 +24,8 @@ impl Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let slice = Args::slice();
+    let args = if args.arguments.is_empty() { &slice } else { args };
     command::run_example("sim", features(args), &args.arguments)
 }
 

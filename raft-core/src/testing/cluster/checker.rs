@@ -38,7 +38,7 @@ use crate::storage::{Recovered, Write};
 use crate::term_runs::LogTerms;
 use crate::testing::sim_log::LogImage;
 use crate::time::Time;
-use crate::types::{ClusterId, EntryId, LogIndex, NodeId, Term, WriteId};
+use crate::types::{ClusterId, EntryId, HardState, LogIndex, NodeId, Term, WriteId};
 
 /// See the module.
 pub(super) struct Checker {
@@ -141,8 +141,12 @@ impl Checker {
     /// A node has just started, from its own disk.
     pub(super) fn started(&mut self, at: Time, place: usize, node: &SimNode) -> Result<(), Violation> {
         let Some(running) = node.running() else { return Ok(()) };
-        let Recovered { hard_state, base, last, runs, configurations, .. } =
+        let Recovered { mut hard_state, base, last, runs, configurations, .. } =
             node.with_disk(LogImage::recovered);
+        // Half of a founding is none; if it had promised anything in term 1, that is found below.
+        if last == EntryId::ZERO && hard_state.current_term == Term(1) && hard_state.voted_for.is_none() {
+            hard_state = HardState::default();
+        }
         let before = self.views.get(place);
         let promised = before.map_or(Term(0), |view| view.promised);
         let same_term = before.filter(|view| view.term == hard_state.current_term);

@@ -1,6 +1,6 @@
 //! One simulated node: a driver while it runs, its clock, and what its disks hold when it does not.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::action::Loss;
@@ -46,6 +46,8 @@ pub(super) struct Running {
     /// What a crash that is about to strike spares.
     pub(super) doomed: Option<Loss>,
     pub(super) disk_failed: bool,
+    /// What was asked of this process and not answered yet.
+    pub(super) owed: BTreeSet<Ticket>,
     transport: NodeTransport,
     fuse: Fuse,
     events: Events,
@@ -58,6 +60,19 @@ pub(super) enum Waiting {
     Read(Ticket, ReadProof),
     ChangeMembers(Ticket, Vec<MemberChange>),
     TransferLeadership(Ticket, Option<NodeId>),
+}
+
+impl Waiting {
+    /// Of what has to be answered.
+    const fn ticket(&self) -> Option<Ticket> {
+        match self {
+            Self::Event(_) => None,
+            Self::Propose(ticket, _)
+            | Self::Read(ticket, _)
+            | Self::ChangeMembers(ticket, _)
+            | Self::TransferLeadership(ticket, _) => Some(*ticket),
+        }
+    }
 }
 
 type Events = Arc<Mutex<VecDeque<Event<SimMachine>>>>;
@@ -121,6 +136,7 @@ impl SimNode {
             paused: None,
             doomed: None,
             disk_failed: false,
+            owed: BTreeSet::new(),
             transport,
             fuse,
             events,
@@ -217,6 +233,7 @@ impl Running {
             waiting.push(input);
             return false;
         }
+        self.owed.extend(input.ticket());
         match input {
             Waiting::Event(event) => self.driver.handle(now, event),
             Waiting::Propose(ticket, command) => {

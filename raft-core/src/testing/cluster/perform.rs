@@ -189,7 +189,11 @@ impl Cluster {
         let now = self.nodes[node].clock.read(self.now);
         let founder = self.founder.clone();
         self.tally.events += 1;
-        self.with_running(node, |running| running.driver.initialize(now, OPERATOR, founder))
+        let ticket = self.operator_ticket();
+        self.with_running(node, |running| {
+            running.owed.insert(ticket);
+            running.driver.initialize(now, ticket, founder);
+        })
     }
 
     /// For what is proposed to the cluster itself.

@@ -4,9 +4,10 @@ use super::transfers::{Transfer, TransferState};
 use super::{Answer, Cluster, OPERATOR, Outgoing, Sent, Violation, observe, place_of};
 use crate::driver::{Event, Outcome};
 use crate::error::Halt;
+use crate::input::Ticket;
 use crate::snapshot::{ChunkSink, ChunkSource, SnapshotOffer};
 use crate::transport::{TransferId, TransportEvent};
-use crate::types::NodeId;
+use crate::types::{EntryId, NodeId};
 
 impl Cluster {
     /// Everything that follows from what came in at `node`.
@@ -123,10 +124,12 @@ impl Cluster {
         if let Some(running) = self.nodes[node].running() {
             observe::answered(&outcome, running.driver.raft().role());
         }
+        let was_owed =
+            self.nodes[node].running_mut().is_none_or(|running| running.owed.remove(&outcome.ticket()));
         match outcome {
             Outcome::Proposal { ticket, result } if ticket >= OPERATOR => {
                 self.tally.configurations += u64::from(result.is_ok());
-                Ok(())
+                self.operator_is_told(node, ticket, was_owed, result.map(|done| done.id).ok())
             }
             Outcome::Proposal { ticket, result } => {
                 self.tally.acknowledged += u64::from(result.is_ok());
@@ -135,7 +138,7 @@ impl Cluster {
                 self.answer(ticket, answer);
                 self.checker.proposal_ended(self.now, id, ticket, result)
             }
-            Outcome::Transfer { .. } => Ok(()),
+            Outcome::Transfer { ticket, .. } => self.operator_is_told(node, ticket, was_owed, None),
             Outcome::Read { ticket, result } => {
                 self.tally.reads += u64::from(result.is_ok());
                 let answer = result.map_or_else(Answer::from, |index| Answer::Done(index.0));
@@ -144,6 +147,31 @@ impl Cluster {
                 self.checker.read_ended(self.now, id, ticket, result, applied.unwrap_or_default())
             }
         }
+    }
+
+    /// An operator is answered once, and a change that is called done is committed where that is said.
+    fn operator_is_told(
+        &self,
+        node: usize,
+        ticket: Ticket,
+        was_owed: bool,
+        done: Option<EntryId>,
+    ) -> Result<(), Violation> {
+        let Some(running) = self.nodes[node].running() else { return Ok(()) };
+        let raft = running.driver.raft();
+        let is_committed = |id: EntryId| {
+            let is_here = raft.term_at(id.index).is_none_or(|term| term == id.term);
+            is_here && id.index <= raft.commit_index()
+        };
+        let truth = match done {
+            _ if !was_owed => "it had been answered before",
+            Some(id) if !is_committed(id) => "no such entry is committed there",
+            _ => return Ok(()),
+        };
+        let answer =
+            done.map_or_else(|| "a change of members or leaders".to_owned(), |id| format!("changed at {id}"));
+        let (at, node, truth) = (self.now, self.nodes[node].id, truth.to_owned());
+        Err(Violation::ClientMisled { at, node, ticket, answer, truth })
     }
 
     /// Mixes what the node has come to into the trace hash.

@@ -160,6 +160,8 @@ impl World {
     fn heal_node(&mut self, node: usize) -> Result<(), Violation> {
         let desk = &mut self.desks[node];
         (desk.stalled_until, desk.stuck, desk.abandoned) = (self.now, false, false);
+        // What was to happen when the disk would go on happens soon.
+        (desk.syncing, desk.reading, desk.snapshotting) = (false, false, false);
         if self.cluster.node(node).is_gone() {
             return Ok(());
         }
@@ -251,6 +253,7 @@ impl World {
     }
 
     /// All have applied everything that anybody has, which is all that clients know of, and nothing waits: no request, no
+    /// answer that a process owes since it started, no
     /// second half of a change of members, no learner that could be a voter, no leader that should have left.
     fn has_converged(&self) -> bool {
         let (index, state, acknowledged) = self.cluster.head();
@@ -259,7 +262,8 @@ impl World {
             let node = self.cluster.node(place);
             node.is_gone() || node.applied() == Some((index, state))
         };
-        let settled = !self.cluster.is_joint()
+        let settled = self.cluster.owed() == 0
+            && !self.cluster.is_joint()
             && !self.cluster.promotable().into_iter().any(|node| self.is_sound(node))
             && !self.cluster.is_led_from_outside();
         idle && settled && index >= acknowledged && self.cluster.members().into_iter().all(equal)
@@ -275,8 +279,9 @@ impl World {
             let status = raft.status();
             let awake = if node.is_awake() { "" } else { " (paused)" };
             format!(
-                "n{} {}{awake} term {} log {}..{} commit {} applied {:?}, disk queue {:?}, damaged {:?}, handing over {:?}, voters {}{}",
+                "n{} owes {:?}, {}{awake} term {} log {}..{} commit {} applied {:?}, disk queue {:?}, damaged {:?}, handing over {:?}, voters {}{}",
                 place + 1,
+                node.owed(),
                 status.role,
                 status.hard_state.current_term,
                 status.base,

@@ -217,6 +217,11 @@ impl Peer {
         for command in commands {
             entries.push(EntryKind::Normal, &[command.as_bytes()]);
         }
+        self.proposes_entries(entries)
+    }
+
+    /// A program proposes these entries; the identity of the first.
+    pub(crate) fn proposes_entries(&mut self, entries: BlockBuilder) -> Result<EntryId, ProposeError> {
         let ticket = self.next_ticket();
         self.step(Input::Propose { ticket, entries });
         self.proposed.remove(&ticket).expect("every proposal is answered at once")
