@@ -215,11 +215,15 @@ impl fmt::Display for Outlook<'_> {
             survivor.name
         )?;
         let (join, to) = (&survivor.peer_address, &survivor.client_address);
-        dropped.iter().try_for_each(|Member { name, peer_address: peer, client_address: client, .. }| {
+        dropped.iter().try_for_each(|Member { name, peer_address: peer, client_address: client, role, .. }| {
+            let as_before = match role {
+                MemberRole::Learner | MemberRole::Demoting | MemberRole::Leaving => " --learner",
+                _ => "",
+            };
             writeln!(
                 f,
                 "\n  kvd run --name {name} --dir DIR --client {client} --peer {peer} --join {join} --join-existing\n  \
-                 kvctl -e {to} member add {name} --peer {peer} --client {client}"
+                 kvctl -e {to} member add {name} --peer {peer} --client {client}{as_before}"
             )
         })
     }
