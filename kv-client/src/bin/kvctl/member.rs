@@ -21,7 +21,7 @@ use serde_json::json;
 use crate::cli::Global;
 use crate::format::{self, Format};
 
-pub(crate) use roster::{NoLeader, NoSuchMember, Roster, parse_id};
+pub(crate) use roster::{NoLeader, NoSuchMember, Roster, is_about_to_go, parse_id};
 pub(crate) use wait::NotFinished;
 
 #[derive(Debug, Subcommand)]
@@ -38,6 +38,9 @@ pub(crate) enum MemberCommand {
     /// Make a learner a voter, as soon as it has caught up
     Promote(PromoteArgs),
     /// Put a node in the place of a member in one change, after the member's data folder was lost, say
+    ///
+    /// It counts for what the member did: a voter takes a voter's place, a learner a learner's. Repeated, it waits until the
+    /// node has caught up.
     Replace(add::ReplaceArgs),
 }
 

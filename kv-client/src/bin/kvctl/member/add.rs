@@ -7,7 +7,7 @@ use clap::Args;
 use kv_client::protocol::{MemberChange, MemberRole, MemberStatus, NodeStatus, WishedMember, WishedRole};
 use kv_client::{Client, NodeError, Problem};
 
-use super::{Force, Patience, Roster, parse_id, tell, wait};
+use super::{Force, Patience, Roster, is_about_to_go, parse_id, tell, wait};
 use crate::cli::Global;
 
 /// How long a node that was started just now may take to open its port.
@@ -76,11 +76,6 @@ pub(crate) enum Misfit {
         "{name} is the name of member {id} already: if its data folder was lost, kvctl member replace {name}"
     )]
     NameTaken { name: String, id: String },
-    #[error(
-        "the node at {client} still has the id {id}, under which it is a member: its data folder is not lost, and \
-         there is nothing to replace it with"
-    )]
-    NotLost { client: String, id: String },
 }
 
 pub(crate) async fn add(client: &Client, global: &Global, args: AddArgs) -> Result<()> {
@@ -136,20 +131,42 @@ pub(crate) async fn replace(client: &Client, global: &Global, args: ReplaceArgs)
         id: args.id,
     };
     let asked = candidate.client.clone();
-    let wished = candidate.wished(client, &roster, WishedRole::Voter).await?;
+    let mut wished = candidate.wished(client, &roster, counts_for(old.role)).await?;
     let (name, id) = (wished.name.clone(), format!("{:016x}", wished.id));
-    if id == old.node_id {
-        return Err(Misfit::NotLost { client: asked, id }.into());
+    let newcomer = roster.with_id(&id);
+    if newcomer.is_some_and(|newcomer| newcomer.voter) {
+        wished.role = WishedRole::Voter;
     }
-    if let Some(namesake) =
-        roster.named(&name).filter(|member| ![&old.node_id, &id].contains(&&member.node_id))
-    {
-        return Err(Misfit::NameTaken { name, id: namesake.node_id.clone() }.into());
+    let (role, mut index) = (wished.role, None);
+    // An attempt before this one may have come to pass, or be about to.
+    if newcomer.is_some() && (id == old.node_id || is_about_to_go(old)) {
+        eprintln!(
+            "note: the node at {asked} is member {id}: its data folder is not lost, and nothing was to change"
+        );
+    } else {
+        let others = roster.named(&name).filter(|member| ![&old.node_id, &id].contains(&&member.node_id));
+        if let Some(namesake) = others {
+            return Err(Misfit::NameTaken { name, id: namesake.node_id.clone() }.into());
+        }
+        let remove = MemberChange::Remove { id: parse_id(&old.node_id)? };
+        index = client.change_members(vec![remove, MemberChange::Put(wished)], args.force.on).await?;
     }
-    let changes = vec![MemberChange::Remove { id: parse_id(&old.node_id)? }, MemberChange::Put(wished)];
-    let index = client.change_members(changes, args.force.on).await?;
-    wait::until_caught_up(client, global, &id, &roster, args.patience.limit).await?;
-    tell(global, &name, &id, "voter", index)
+    match role {
+        WishedRole::Promotable => wait::until_voter(client, global, &id, args.patience.limit).await?,
+        _ => wait::until_caught_up(client, global, &id, &roster, args.patience.limit).await?,
+    }
+    tell(global, &name, &id, if role == WishedRole::Learner { "learner" } else { "voter" }, index)
+}
+
+/// The role to wish for so that a node counts for what a member does.
+const fn counts_for(role: MemberRole) -> WishedRole {
+    match role {
+        MemberRole::Learner | MemberRole::Demoting | MemberRole::Leaving => WishedRole::Learner,
+        MemberRole::Promotable => WishedRole::Promotable,
+        MemberRole::Voter | MemberRole::Incoming | MemberRole::Outgoing | MemberRole::Unknown => {
+            WishedRole::Voter
+        }
+    }
 }
 
 /// A node that is to become a member, as the command line describes it.

@@ -75,10 +75,14 @@ impl Roster {
 
     /// The member with this name; one that stays before one that is about to leave.
     pub(crate) fn named(&self, name: &str) -> Option<&MemberStatus> {
-        let leaves =
-            |member: &&MemberStatus| matches!(member.role, MemberRole::Outgoing | MemberRole::Leaving);
-        self.leader.members.iter().filter(|member| member.name == name).min_by_key(leaves)
+        let namesakes = self.leader.members.iter().filter(|member| member.name == name);
+        namesakes.min_by_key(|member| is_about_to_go(member))
     }
+}
+
+/// Whether it is no member any more once the change under way is complete.
+pub(crate) const fn is_about_to_go(member: &MemberStatus) -> bool {
+    matches!(member.role, MemberRole::Outgoing | MemberRole::Leaving)
 }
 
 /// Whoever leads the latest term, as far as anybody says so.
