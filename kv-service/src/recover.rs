@@ -85,13 +85,11 @@ impl Survivor {
     /// [`RecoverError`]: nothing was changed but what a start would mend.
     pub fn examine(dir: &Path) -> Result<Self, RecoverError> {
         let path = dir.to_owned();
-        if !dir.is_dir() {
+        // Before it is locked: whose folder it is not gets no lock file from us.
+        if DataFolder::identify(dir)?.is_none() {
             return Err(RecoverError::NoNode { path });
         }
         let folder = DataFolder::lock(dir)?;
-        if folder.identify()?.is_none() {
-            return Err(RecoverError::NoNode { path });
-        }
         let (sinks, events) = sinks();
         let opened = folder.open(&LogOptions::default(), &sinks)?;
         let new_cluster = mint_cluster_id()?;

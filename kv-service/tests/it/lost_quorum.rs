@@ -163,6 +163,10 @@ async fn a_folder_without_a_node_is_not_recovered_and_none_is_made() {
     assert!(!cluster.nodes[0].dir.exists());
     fs::create_dir(&cluster.nodes[0].dir).unwrap();
     recover(&cluster.nodes[0], &["--yes"]).fails(1, &["holds no node"]);
+    fs::write(cluster.nodes[0].dir.join("letter"), "not a node's").unwrap();
+    recover(&cluster.nodes[0], &["--yes"]).fails(1, &["holds no node"]);
+    let names = fs::read_dir(&cluster.nodes[0].dir).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.collect::<Vec<_>>(), ["letter"]);
 }
 
 #[tokio::test]
