@@ -98,6 +98,9 @@ impl fmt::Display for Stands<'_> {
         write!(f, "{} is a {role} and has entries through {has} of {last}", member.name)?;
         match member.silent_ms {
             Some(silent @ 1000..) => write!(f, "; {} has not heard from it for {silent} ms", leader.name),
+            None if member.node_id != leader.node_id => {
+                write!(f, "; {} has not heard from it yet", leader.name)
+            }
             _ => Ok(()),
         }
     }
