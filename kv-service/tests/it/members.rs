@@ -178,6 +178,23 @@ async fn a_replacement_under_way_is_waited_for_when_it_is_asked_for_again() {
 }
 
 #[tokio::test]
+async fn a_node_in_the_place_of_one_with_another_name_is_asked_for_twice_and_comes_once() {
+    let mut cluster = Cluster::start(3);
+    let gone = cluster.follower().await;
+    let name = cluster.nodes[gone].name.clone();
+    let at = cluster.add();
+    let Node { name: newcomer, client, peer, .. } = &cluster.nodes[at];
+    let replace = ["member", "replace", &name, "--name", newcomer, "--peer", peer, "--client", client];
+    let said = cluster.kvctl(&replace).await.succeeds();
+    assert!(said.out.contains("is a voter, since entry"), "{said:?}");
+    let again = cluster.kvctl(&replace).await.succeeds();
+    assert!(again.err.contains("is no member") && !again.out.contains("since entry"), "{again:?}");
+    cluster.kvctl(&["member", "replace", &name]).await.fails(3, &["no member has the name"]);
+    let voters = cluster.voters().await;
+    assert!(voters.len() == 3 && !voters.contains(&name) && voters.contains(newcomer), "{voters:?}");
+}
+
+#[tokio::test]
 async fn a_member_that_was_started_with_other_addresses_is_reachable_again_once_it_is_added_with_them() {
     let mut cluster = Cluster::start(3);
     let learner = cluster.add();

@@ -64,7 +64,10 @@ pub(crate) struct PromoteArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct Force {
-    /// Even if too few of the voters there would be can be reached: then the change, and every write, waits for them
+    /// Even if too few of the voters there would be can be reached
+    ///
+    /// The change, and every write, then waits until enough of them answer. There is no way back meanwhile: another change
+    /// would wait behind this one. If they never answer, what is left is kvd recover, which loses data.
     #[arg(long = "force")]
     on: bool,
 }

@@ -29,7 +29,7 @@ pub(crate) struct AddArgs {
     /// Let it learn, and never vote
     #[arg(long, conflicts_with = "voter")]
     learner: bool,
-    /// Let it vote at once, without having caught up: until then it answers for nothing that is in the log
+    /// Let it vote at once, without having caught up: until then it answers for nothing that is in the log. It has to run
     #[arg(long)]
     voter: bool,
     #[command(flatten)]
@@ -73,6 +73,11 @@ pub(crate) enum Misfit {
     #[error("the node at {client} cannot be asked for its id ({problem}): start it, or give --id")]
     Silent { client: String, problem: Problem },
     #[error(
+        "nobody has confirmed that node {id} is at {client} ({problem}), and a voter that never answers costs the \
+         cluster its quorum: leave out --voter, and it votes once it has caught up; --force adds it all the same"
+    )]
+    Unconfirmed { client: String, id: String, problem: Problem },
+    #[error(
         "{name} is the name of member {id} already: if its data folder was lost, kvctl member replace {name}"
     )]
     NameTaken { name: String, id: String },
@@ -85,7 +90,13 @@ pub(crate) async fn add(client: &Client, global: &Global, args: AddArgs) -> Resu
         (_, true) => WishedRole::Voter,
         _ => WishedRole::Promotable,
     };
-    let candidate = Candidate { name: args.name, peer: args.peer, client: args.client, id: args.id };
+    let candidate = Candidate {
+        name: args.name,
+        peer: args.peer,
+        client: args.client,
+        id: args.id,
+        must_answer: args.voter && !args.force.on,
+    };
     let mut wished = candidate.wished(client, &roster, role).await?;
     let id = format!("{:016x}", wished.id);
     if let Some(namesake) = roster.named(&wished.name).filter(|member| member.node_id != id) {
@@ -123,39 +134,73 @@ fn is_as_wished(member: &MemberStatus, wished: &WishedMember) -> bool {
 
 pub(crate) async fn replace(client: &Client, global: &Global, args: ReplaceArgs) -> Result<()> {
     let roster = Roster::of(client, global).await?;
-    let old = roster.member(&args.old)?;
+    let limit = args.patience.limit;
+    let Newcomer { name, id, role, index } = put_in_place(client, &roster, args).await?;
+    match role {
+        WishedRole::Promotable => wait::until_voter(client, global, &id, limit).await?,
+        _ => wait::until_caught_up(client, global, &id, &roster, limit).await?,
+    }
+    tell(global, &name, &id, if role == WishedRole::Learner { "learner" } else { "voter" }, index)
+}
+
+/// A member that has taken the place of another one.
+struct Newcomer {
+    name: String,
+    id: String,
+    role: WishedRole,
+    /// Entry of the change, if there was anything to change.
+    index: Option<u64>,
+}
+
+impl Newcomer {
+    /// Of an attempt before this one, which has come to pass or is about to.
+    fn found(member: &MemberStatus) -> Self {
+        let (name, id) = (member.name.clone(), member.node_id.clone());
+        Self { name, id, role: counts_for(member.role), index: None }
+    }
+}
+
+/// Makes the change, unless it is found made.
+async fn put_in_place(client: &Client, roster: &Roster, args: ReplaceArgs) -> Result<Newcomer> {
+    let old = match roster.member(&args.old) {
+        Ok(old) => old,
+        Err(unknown) => {
+            let newcomer = args.name.as_ref().and_then(|name| roster.named(name));
+            let is_there = |member: &&MemberStatus| args.client.as_ref() == Some(&member.client_address);
+            let newcomer = newcomer.filter(is_there).ok_or(unknown)?;
+            eprintln!("note: {} is no member, and {} is: nothing was to change", args.old, newcomer.name);
+            return Ok(Newcomer::found(newcomer));
+        }
+    };
     let candidate = Candidate {
         name: args.name.unwrap_or_else(|| old.name.clone()),
         peer: args.peer.unwrap_or_else(|| old.peer_address.clone()),
         client: args.client.unwrap_or_else(|| old.client_address.clone()),
         id: args.id,
+        must_answer: false,
     };
     let asked = candidate.client.clone();
-    let mut wished = candidate.wished(client, &roster, counts_for(old.role)).await?;
+    let mut wished = candidate.wished(client, roster, counts_for(old.role)).await?;
     let (name, id) = (wished.name.clone(), format!("{:016x}", wished.id));
-    let newcomer = roster.with_id(&id);
-    if newcomer.is_some_and(|newcomer| newcomer.voter) {
-        wished.role = WishedRole::Voter;
-    }
-    let (role, mut index) = (wished.role, None);
-    // An attempt before this one may have come to pass, or be about to.
-    if newcomer.is_some() && (id == old.node_id || is_about_to_go(old)) {
-        eprintln!(
-            "note: the node at {asked} is member {id}: its data folder is not lost, and nothing was to change"
-        );
-    } else {
-        let others = roster.named(&name).filter(|member| ![&old.node_id, &id].contains(&&member.node_id));
-        if let Some(namesake) = others {
-            return Err(Misfit::NameTaken { name, id: namesake.node_id.clone() }.into());
+    if let Some(newcomer) = roster.with_id(&id) {
+        if id == old.node_id || is_about_to_go(old) {
+            eprintln!(
+                "note: the node at {asked} is member {id}: its data folder is not lost, and nothing was to change"
+            );
+            return Ok(Newcomer::found(newcomer));
         }
-        let remove = MemberChange::Remove { id: parse_id(&old.node_id)? };
-        index = client.change_members(vec![remove, MemberChange::Put(wished)], args.force.on).await?;
+        if newcomer.voter {
+            wished.role = WishedRole::Voter;
+        }
     }
-    match role {
-        WishedRole::Promotable => wait::until_voter(client, global, &id, args.patience.limit).await?,
-        _ => wait::until_caught_up(client, global, &id, &roster, args.patience.limit).await?,
+    let others = roster.named(&name).filter(|member| ![&old.node_id, &id].contains(&&member.node_id));
+    if let Some(namesake) = others {
+        return Err(Misfit::NameTaken { name, id: namesake.node_id.clone() }.into());
     }
-    tell(global, &name, &id, if role == WishedRole::Learner { "learner" } else { "voter" }, index)
+    let role = wished.role;
+    let changes = vec![MemberChange::Remove { id: parse_id(&old.node_id)? }, MemberChange::Put(wished)];
+    let index = client.change_members(changes, args.force.on).await?;
+    Ok(Newcomer { name, id, role, index })
 }
 
 /// The role to wish for so that a node counts for what a member does.
@@ -175,6 +220,8 @@ struct Candidate {
     peer: String,
     client: String,
     id: Option<String>,
+    /// Whether its word is needed, even if there is an id.
+    must_answer: bool,
 }
 
 impl Candidate {
@@ -188,6 +235,9 @@ impl Candidate {
             (Err(NodeError { problem: Problem::WrongCluster { found, expected }, .. }), _) => {
                 let (found, expected) = (format!("{found:032x}"), format!("{expected:032x}"));
                 return Err(Misfit::OtherCluster { client: self.client, found, expected }.into());
+            }
+            (Err(NodeError { problem, .. }), Some(id)) if self.must_answer => {
+                return Err(Misfit::Unconfirmed { client: self.client, id: id.clone(), problem }.into());
             }
             (Err(_silent), Some(id)) => (parse_id(id)?, roster.leader.cluster_version),
             (Err(NodeError { problem, .. }), None) => {
