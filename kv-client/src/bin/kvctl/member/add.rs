@@ -10,8 +10,8 @@ use kv_client::{Client, NodeError, Problem};
 use super::{Force, Patience, Roster, is_about_to_go, parse_id, tell, wait};
 use crate::cli::Global;
 
-/// How long a node that was started just now may take to open its port.
-const STARTING: Duration = Duration::from_secs(2);
+/// How long a node that was started just now may take to open its port, and to answer there.
+const STARTING: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Args)]
 pub(crate) struct AddArgs {
@@ -29,7 +29,7 @@ pub(crate) struct AddArgs {
     /// Let it learn, and never vote
     #[arg(long, conflicts_with = "voter")]
     learner: bool,
-    /// Let it vote at once, without having caught up: until then it answers for nothing that is in the log. It has to run
+    /// Let it vote at once, without having caught up: until then it answers for nothing that is in the log (has to run)
     #[arg(long)]
     voter: bool,
     #[command(flatten)]
@@ -248,12 +248,12 @@ impl Candidate {
         Ok(WishedMember { id, name, peer_address, client_address, newest_version, role })
     }
 
-    /// What the node says of itself. One that was started just now gets a moment to open its port.
+    /// What the node says of itself. One that was started just now gets a moment for that.
     async fn asked(&self, client: &Client) -> Result<NodeStatus, NodeError> {
         let give_up = Instant::now() + STARTING;
         loop {
             match client.status(&self.client).await {
-                Err(NodeError { problem: Problem::Unreachable(_), .. })
+                Err(NodeError { problem: Problem::Unreachable(_) | Problem::ConnectTimeout(_), .. })
                     if self.id.is_none() && Instant::now() < give_up =>
                 {
                     tokio::time::sleep(STARTING / 20).await;
