@@ -48,10 +48,7 @@ pub enum RecoverError {
         source: RecoveryError,
     },
     /// The cluster is not lost.
-    #[error(
-        "{0}; nothing was changed. (Whoever has just lost the leader, or only learns, may still name it: try again in a \
-         moment. If a majority is lost for ever all the same: --others-are-lost)"
-    )]
+    #[error("nothing was changed: {0}")]
     Alive(#[from] Alive),
     /// The operating system does not let the other members be asked.
     #[error("cannot ask the other members: {0}")]

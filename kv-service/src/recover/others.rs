@@ -11,7 +11,11 @@ use crate::standing::ask;
 #[non_exhaustive]
 pub enum Alive {
     /// The cluster has a leader.
-    #[error("{by} answers and knows a leader, node {leader}: the cluster is alive; start this node as it is")]
+    #[error(
+        "{by} answers and knows a leader, node {leader}: the cluster is alive; start this node as it is. (Whoever has \
+         just lost the leader, or only learns, may still name it: try again in a moment. If a majority is lost for ever \
+         all the same: --others-are-lost)"
+    )]
     Led {
         /// Who says so.
         by: String,
@@ -19,7 +23,10 @@ pub enum Alive {
         leader: String,
     },
     /// The cluster has removed this node.
-    #[error("{by} answers and does not list this node as a member: the cluster has gone on without it")]
+    #[error(
+        "{by} answers and does not list this node as a member: the cluster has gone on without it. (If a majority of it \
+         is lost for ever all the same: --others-are-lost)"
+    )]
     Unlisted {
         /// Who says so.
         by: String,
