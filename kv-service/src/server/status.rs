@@ -102,7 +102,9 @@ fn member_statuses(configuration: &Configuration, raft: &raft_core::Status) -> V
             client_address: member.client_address.clone(),
             match_index: match_index.map(|index| index.0),
             lag: match_index.map(|index| raft.last.index.since(index)),
-            silent_ms: peer.map(|peer| u64::try_from(peer.silent_for.as_millis()).unwrap_or(u64::MAX)),
+            silent_ms: peer
+                .filter(|peer| peer.was_heard)
+                .map(|peer| u64::try_from(peer.silent_for.as_millis()).unwrap_or(u64::MAX)),
             feeding: peer.map(|peer| peer.state.to_owned()),
             lost_acknowledged: peer.is_some_and(|peer| peer.lost_acknowledged),
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Raft, Role, RoleName};
 use crate::progress::ProgressState;
+use crate::time::Time;
 use crate::types::{EntryId, HardState, LogIndex, NodeId};
 
 /// A picture of one moment.
@@ -60,8 +61,10 @@ pub struct PeerStatus {
     pub lost_acknowledged: bool,
     /// It has said that entries of its log are damaged, and gets them again.
     pub has_hole: bool,
-    /// Time since it was last heard from.
+    /// Time since it was last heard from; until then, since this node leads it.
     pub silent_for: Duration,
+    /// Whether it was heard from since this node leads it.
+    pub was_heard: bool,
 }
 
 impl Raft {
@@ -81,6 +84,7 @@ impl Raft {
                 lost_acknowledged: progress.lost_acknowledged,
                 has_hole: progress.has_hole,
                 silent_for: self.now.saturating_since(progress.heard_at),
+                was_heard: progress.answered_at > Time::ZERO,
             }),
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
                 return self.status_without(Vec::new());
