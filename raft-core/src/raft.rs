@@ -480,7 +480,7 @@ impl Raft {
 /// that cluster, for it is told only once all of it is durable; so it never was.
 fn unless_half_founded(hard_state: HardState, last: EntryId) -> HardState {
     let half = last == EntryId::ZERO && hard_state.current_term == Term(1) && hard_state.voted_for.is_none();
-    if half { HardState::default() } else { hard_state }
+    if half && !mutant!(HalfFoundingKept) { HardState::default() } else { hard_state }
 }
 
 /// Invariant (stores-agree): the log holds the snapshot's last entry, and the stored term is no earlier than any entry's:

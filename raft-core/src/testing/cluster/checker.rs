@@ -19,7 +19,7 @@ mod clients;
 mod members;
 mod promises;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use smallvec::SmallVec;
@@ -51,6 +51,8 @@ pub(super) struct Checker {
     /// Last entry that a node of this term first called committed.
     committed_in: BTreeMap<Term, LogIndex>,
     votes: BTreeMap<(NodeId, Term), NodeId>,
+    /// Who was asked to campaign at once, by the leader of which term.
+    orders: BTreeSet<(NodeId, Term)>,
     snapshots: BTreeMap<LogIndex, SnapshotInfo>,
     history: Arc<Mutex<History>>,
     /// Every configuration ever written.
@@ -99,6 +101,7 @@ impl Checker {
             committed: Vec::new(),
             committed_in: BTreeMap::new(),
             votes: BTreeMap::new(),
+            orders: BTreeSet::new(),
             snapshots: BTreeMap::new(),
             history: Arc::default(),
             configurations: BTreeMap::new(),
@@ -474,7 +477,12 @@ impl Checker {
         let raft = driver.raft();
         let Some(entry) = self.committed_at(raft.commit_index()) else { return Ok(()) };
         let Some(configuration) = raft.configuration() else { return Ok(()) };
-        let holds = |id: NodeId| nodes.get(place_of(id)).is_some_and(|node| node.disk_holds(entry));
+        // A leader does not count itself over a hole that it knows of. (What others had acknowledged before it rotted counts.)
+        let knows_better = raft.status().first_hole.is_some_and(|hole| hole <= entry.index);
+        let holds = |id: NodeId| {
+            nodes.get(place_of(id)).is_some_and(|node| node.disk_holds(entry))
+                && !(knows_better && id == raft.id() && raft.role() == RoleName::Leader)
+        };
         let wins = |members: &Configuration| members.quorum().vote(|id| Some(holds(id))) == VoteResult::Won;
         let quorum = configuration.quorum();
         let before = self.replaced(place, raft.commit_index());

@@ -230,7 +230,7 @@ impl World {
         }
     }
 
-    fn crash(&mut self, node: usize) -> Result<(), Violation> {
+    pub(super) fn crash(&mut self, node: usize) -> Result<(), Violation> {
         let loss = self.draw_loss(self.cluster.node(node).disk_queue().0);
         self.act(&Action::Crash { node, loss })
     }

@@ -1,4 +1,4 @@
-//! The course of a run: faults, a healed quorum, everything healed.
+//! The course of a run: faults, a healed quorum, everything healed, peace.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -45,11 +45,14 @@ impl World {
         self.run_faults()?;
         let core = self.heal_quorum()?;
         let mut recovered_in = 0;
-        if self.is_core(&core) {
+        let judged = self.is_core(&core);
+        if judged {
             recovered_in = self.await_service(&core)?;
             self.go_on_without_the_rest()?;
             self.heal_all()?;
             self.await_convergence()?;
+            self.keep_the_peace()?;
+            self.obey()?;
         }
         let tally = self.cluster.tally();
         Ok(Report {
@@ -64,6 +67,7 @@ impl World {
             nodes: self.cluster.node_count() as u64,
             simulated: self.now.saturating_since(Time::ZERO),
             recovered_in,
+            judged,
             trace_hash: self.cluster.trace_hash(),
         })
     }
@@ -86,7 +90,11 @@ impl World {
         Ok(())
     }
 
-    fn run_until(&mut self, end: Time, mut done: impl FnMut(&Self) -> bool) -> Result<bool, Violation> {
+    pub(super) fn run_until(
+        &mut self,
+        end: Time,
+        mut done: impl FnMut(&Self) -> bool,
+    ) -> Result<bool, Violation> {
         while self.now < end {
             if done(self) {
                 return Ok(true);
@@ -219,7 +227,7 @@ impl World {
     }
 
     /// The bound, and time for entries to be sent one by one to whoever lacks them.
-    fn bound(&self) -> Duration {
+    pub(super) fn bound(&self) -> Duration {
         let nodes = (0..self.cluster.node_count()).map(|place| self.cluster.node(place));
         let last = nodes.clone().map(|node| node.disk().1.index).max().unwrap_or_default();
         let lag: u64 =
@@ -269,7 +277,7 @@ impl World {
         idle && settled && index >= acknowledged && self.cluster.members().into_iter().all(equal)
     }
 
-    fn describe_nodes(&self) -> String {
+    pub(super) fn describe_nodes(&self) -> String {
         let describe = |place: usize| {
             let node = self.cluster.node(place);
             let Some(raft) = node.raft() else {
