@@ -64,7 +64,9 @@ pub struct Report {
     pub nodes: u64,
     /// Simulated time.
     pub simulated: Duration,
-    /// Time until the healed quorum served, in thousandths of an election timeout.
+    /// Whether there was a quorum to heal, so that it had to serve, and everybody had to come to the same state.
+    pub judged: bool,
+    /// Time until the healed quorum served, in thousandths of an election timeout; 0 if the run was not judged.
     pub recovered_in: u64,
     /// Hash over everything that happened: equal for equal seeds and programs.
     pub trace_hash: u64,

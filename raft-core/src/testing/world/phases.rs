@@ -45,7 +45,8 @@ impl World {
         self.run_faults()?;
         let core = self.heal_quorum()?;
         let mut recovered_in = 0;
-        if self.is_core(&core) {
+        let judged = self.is_core(&core);
+        if judged {
             recovered_in = self.await_service(&core)?;
             self.go_on_without_the_rest()?;
             self.heal_all()?;
@@ -63,6 +64,7 @@ impl World {
             installs: tally.installs,
             nodes: self.cluster.node_count() as u64,
             simulated: self.now.saturating_since(Time::ZERO),
+            judged,
             recovered_in,
             trace_hash: self.cluster.trace_hash(),
         })
