@@ -122,6 +122,7 @@ mod planted {
         AckOverHole: "an entry behind a damaged one is acknowledged",
         CampaignWithHole: "a node that has lost entries campaigns",
         HoleForgottenByVote: "a vote goes by what is left of the log",
+        LostTailForgottenByVote: "a vote goes by what is left of a log that has lost its end",
         // Liveness.
         JointNeverLeft: "nobody leaves a joint configuration",
         LearnerNeverPromoted: "a learner that has caught up stays one",

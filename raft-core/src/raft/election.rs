@@ -157,7 +157,14 @@ impl Raft {
         if mutant!(HoleForgottenByVote) {
             return last_entry.index >= self.vouched_for();
         }
-        self.damage.floor_above(last).is_some_and(|floor| last_entry >= floor)
+        if mutant!(LostTailForgottenByVote) {
+            return last_entry >= last;
+        }
+        let suffices = self.damage.floor_above(last).is_some_and(|floor| last_entry >= floor);
+        if !suffices && last_entry >= last {
+            mark!(VoteBelowFloorRefused);
+        }
+        suffices
     }
 
     /// `[Raft Figure 2, RequestVote, receiver 2]`: "votedFor is null or candidateId".

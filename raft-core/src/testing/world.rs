@@ -65,10 +65,10 @@ pub struct Report {
     pub nodes: u64,
     /// Simulated time.
     pub simulated: Duration,
-    /// Time until the healed quorum served, in thousandths of an election timeout.
-    pub recovered_in: u64,
-    /// Whether there was a quorum to be healed, so that the end of the run could be judged.
+    /// Whether there was a quorum to heal, so that it had to serve, and everybody had to come to the same state.
     pub judged: bool,
+    /// Time until the healed quorum served, in thousandths of an election timeout; 0 if the run was not judged.
+    pub recovered_in: u64,
     /// Hash over everything that happened: equal for equal seeds and programs.
     pub trace_hash: u64,
 }

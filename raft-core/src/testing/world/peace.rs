@@ -16,6 +16,8 @@ impl World {
     /// A member that does not hear the leader for a while asks for votes in vain, for the others do: it disturbs nobody, neither
     /// meanwhile nor when it is back. `[Ongaro §4.2.3, §9.6]`
     pub(super) fn keep_the_peace(&mut self) -> Result<(), Violation> {
+        // What was clogged before all was healed still comes, and comes first.
+        self.run_until(self.network.last_arrival(), |_| false)?;
         let Some((leader, term)) = self.settle_on_a_leader()? else { return Ok(()) };
         let others = self.others_that_can_be_spared(leader);
         if others.is_empty() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::queue::Happening;
 use super::{Plan, Report, World};
 use crate::quorum::Quorum;
-use crate::raft::PeerStatus;
+use crate::raft::{PeerStatus, Status};
 use crate::testing::cluster::{Action, Loss, Violation};
 use crate::time::Time;
 use crate::types::{LogIndex, NodeId};
@@ -66,8 +66,8 @@ impl World {
             installs: tally.installs,
             nodes: self.cluster.node_count() as u64,
             simulated: self.now.saturating_since(Time::ZERO),
-            recovered_in,
             judged,
+            recovered_in,
             trace_hash: self.cluster.trace_hash(),
         })
     }
@@ -287,7 +287,7 @@ impl World {
             let status = raft.status();
             let awake = if node.is_awake() { "" } else { " (paused)" };
             format!(
-                "n{} owes {:?}, {}{awake} term {} log {}..{} commit {} applied {:?}, disk queue {:?}, damaged {:?}, handing over {:?}, voters {}{}",
+                "n{} owes {:?}, {}{awake} term {} log {}..{} commit {} applied {:?}, disk queue {:?}, damaged {:?}{}, handing over {:?}, voters {}{}",
                 place + 1,
                 node.owed(),
                 status.role,
@@ -298,6 +298,7 @@ impl World {
                 node.applied().map(|(index, _)| index.0),
                 node.disk_queue(),
                 node.first_damaged(),
+                describe_ailments(&status),
                 raft.handing_over_to().map(NodeId::get),
                 raft.configuration().map_or_else(String::new, |members| describe_quorum(members.quorum())),
                 describe_peers(&status.peers)
@@ -310,6 +311,14 @@ impl World {
 fn describe_quorum(quorum: &Quorum) -> String {
     let places = |ids: &[NodeId]| ids.iter().map(|id| id.get()).collect::<Vec<_>>();
     format!("{:?} (before: {:?})", places(&quorum.incoming), places(&quorum.outgoing))
+}
+
+/// What the node itself knows to be wrong with it.
+fn describe_ailments(status: &Status) -> String {
+    let hole = status.first_hole.map(|index| format!(" (knows of {index})"));
+    let vote = (!status.may_vote).then_some(", never votes").unwrap_or_default();
+    let disk = status.disk_is_stuck.then_some(", disk stuck").unwrap_or_default();
+    format!("{}{vote}{disk}", hole.unwrap_or_default())
 }
 
 fn describe_peers(peers: &[PeerStatus]) -> String {
