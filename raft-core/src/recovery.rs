@@ -73,7 +73,9 @@ pub enum RecoveryError {
         id: NodeId,
     },
     /// It was removed for certain, or never admitted: what it has may be long out of date.
-    #[error("node {id} is no member of its cluster by what is committed, entry {index}: recover a node that is")]
+    #[error(
+        "node {id} is no member of its cluster by what is committed, entry {index}: recover a node that is"
+    )]
     NoMember {
         /// The node.
         id: NodeId,

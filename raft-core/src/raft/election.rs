@@ -110,7 +110,10 @@ impl Raft {
         let RequestVote { term, last_entry, pre, forced } = request;
         // `[Ongaro §4.2.3]`: within the minimum election timeout of hearing from a leader, a server neither grants a
         // vote nor lets the request's term disturb it. A campaign that the leader itself asked for is exempt.
-        let bound_to_leader = !forced && self.hears_from_leader() && !mutant!(PromiseIgnored);
+        let bound_to_leader = (!forced || mutant!(ForcedVoteRefused))
+            && self.hears_from_leader()
+            && !mutant!(PromiseIgnored)
+            && !(pre && mutant!(QuestionDisturbs));
         if !bound_to_leader && !pre && term > self.hard_state.current_term {
             self.become_follower(term, None);
         }
@@ -154,7 +157,14 @@ impl Raft {
         if mutant!(HoleForgottenByVote) {
             return last_entry.index >= self.vouched_for();
         }
-        self.damage.floor_above(last).is_some_and(|floor| last_entry >= floor)
+        if mutant!(LostTailForgottenByVote) {
+            return last_entry >= last;
+        }
+        let suffices = self.damage.floor_above(last).is_some_and(|floor| last_entry >= floor);
+        if !suffices && last_entry >= last {
+            mark!(VoteBelowFloorRefused);
+        }
+        suffices
     }
 
     /// `[Raft Figure 2, RequestVote, receiver 2]`: "votedFor is null or candidateId".

@@ -121,6 +121,7 @@ impl Raft {
     /// The leader asks this node to take over.
     pub(super) fn on_timeout_now(&mut self, from: NodeId, term: Term) {
         let by_leader = term == self.hard_state.current_term && self.leader_id() == Some(from);
+        let by_leader = by_leader || mutant!(OrderOfEarlierTermObeyed);
         if by_leader && self.may_campaign() {
             self.campaign(true);
         }

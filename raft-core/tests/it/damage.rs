@@ -122,6 +122,37 @@ fn the_leader_mends_what_a_follower_has_lost() {
     assert_eq!(net.node(2).applied().len(), net.node(1).applied().len());
 }
 
+/// The end of a log is gone that the leader counts on, and perhaps not even the follower knows how far it went: it gets that
+/// again.
+#[test]
+fn the_leader_sends_a_lost_tail_again() {
+    for known in [true, false] {
+        let mut net = Network::of(3);
+        net.elect(1);
+        net.node(1).proposes_all(&["a", "b", "c", "d"]).unwrap();
+        net.deliver();
+        let log = net.node(2).log_on_disk();
+        assert!(net.node(2).disk.log.lose_tail(3, known));
+        net.restart(2);
+        net.heartbeats(1, 3);
+        assert_eq!(net.node(2).log_on_disk(), log, "known: {known}");
+        assert_eq!(net.node(2).raft.status().may_vote, known);
+        assert_eq!(net.node(1).progress(2).has_hole, !known, "it would not lead");
+    }
+}
+
+/// All that there was of a log is gone, and it knows so: not a founding that was cut short, its term stays.
+#[test]
+fn a_log_that_has_lost_everything_is_not_half_founded() {
+    let mut net = Network::of(3);
+    net.node(2).receives(1, heartbeat(1, 0));
+    let last = net.node(2).disk.log.last().index.0;
+    assert!(net.node(2).disk.log.lose_tail(last, true));
+    net.restart(2);
+    assert_eq!(net.node(2).term(), 1);
+    assert!(net.node(2).raft.hard_state().cluster_id.is_some());
+}
+
 /// Behind the leader's log a snapshot mends it, and what follows the snapshot stays.
 #[test]
 fn a_snapshot_mends_what_the_leader_has_forgotten() {

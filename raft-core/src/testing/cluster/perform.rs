@@ -68,6 +68,16 @@ impl Cluster {
                 }
                 Ok(rotted)
             }
+            Action::LoseTail { node, count, known } => {
+                self.crash(node, Loss::default());
+                let lost = self.nodes[node].lose_tail(count, known);
+                if lost && known {
+                    mark!(TailLost);
+                } else if lost {
+                    mark!(TailForgotten);
+                }
+                Ok(lost)
+            }
             Action::DiskFull { node, full } => self.with_running(node, |running| {
                 if full {
                     mark!(DiskFull);

@@ -200,6 +200,38 @@ pub enum Violation {
         /// Its words.
         message: String,
     },
+    /// A node asks voters not to mind their leader, and no leader wants that.
+    #[error(
+        "{}: {} campaigns for term {term} as if its leader had asked for that, which the leader of the term before has not",
+        when(*at),
+        name(*node)
+    )]
+    Unbidden {
+        /// When.
+        at: Time,
+        /// The candidate.
+        node: NodeId,
+        /// Its term.
+        term: Term,
+    },
+    /// A leader whom a quorum heard did not stay.
+    #[error(
+        "{}: {} led term {term} and nothing was wrong but that {} did not hear it for a while, and yet it does not lead any \
+         more: {what}",
+        when(*at), name(*leader), name(*missing)
+    )]
+    Disturbed {
+        /// When.
+        at: Time,
+        /// Who led.
+        leader: NodeId,
+        /// The term.
+        term: Term,
+        /// Who missed the leader.
+        missing: NodeId,
+        /// The state of all nodes.
+        what: String,
+    },
     /// The cluster did not come back after it was healed.
     #[error("{}: {healthy_for:?} after {who} healed, {what}", when(*at))]
     NotRecovered {
@@ -257,6 +289,13 @@ impl Violation {
             Self::Halted { .. } => "A node stops only if its disk fails.",
             Self::CannotStart { .. } => "What a power cut leaves can be started from.",
             Self::Panicked { .. } => "No input makes the code find its own state wrong.",
+            Self::Unbidden { .. } => {
+                "Only whom its leader asks to campaigns while the others hear that leader: reads by lease rest on it. [Ongaro \
+                 §3.10, §6.4.1]"
+            }
+            Self::Disturbed { .. } => {
+                "Who misses a leader that others hear does not disturb it. [Ongaro §4.2.3, §9.6]"
+            }
             Self::NotRecovered { .. } => "A quorum that is healed serves again within a bound.",
         }
     }
@@ -281,6 +320,8 @@ impl Violation {
             Self::Halted { .. } => "Halted",
             Self::CannotStart { .. } => "CannotStart",
             Self::Panicked { .. } => "Panicked",
+            Self::Unbidden { .. } => "Unbidden",
+            Self::Disturbed { .. } => "Disturbed",
             Self::NotRecovered { .. } => "NotRecovered",
         }
     }

@@ -1,4 +1,4 @@
-//! The course of a run: faults, a healed quorum, everything healed.
+//! The course of a run: faults, a healed quorum, everything healed, peace.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::queue::Happening;
 use super::{Plan, Report, World};
 use crate::quorum::Quorum;
-use crate::raft::PeerStatus;
+use crate::raft::{PeerStatus, Status};
 use crate::testing::cluster::{Action, Loss, Violation};
 use crate::time::Time;
 use crate::types::{LogIndex, NodeId};
@@ -45,11 +45,14 @@ impl World {
         self.run_faults()?;
         let core = self.heal_quorum()?;
         let mut recovered_in = 0;
-        if self.is_core(&core) {
+        let judged = self.is_core(&core);
+        if judged {
             recovered_in = self.await_service(&core)?;
             self.go_on_without_the_rest()?;
             self.heal_all()?;
             self.await_convergence()?;
+            self.keep_the_peace()?;
+            self.obey()?;
         }
         let tally = self.cluster.tally();
         Ok(Report {
@@ -63,6 +66,7 @@ impl World {
             installs: tally.installs,
             nodes: self.cluster.node_count() as u64,
             simulated: self.now.saturating_since(Time::ZERO),
+            judged,
             recovered_in,
             trace_hash: self.cluster.trace_hash(),
         })
@@ -86,7 +90,11 @@ impl World {
         Ok(())
     }
 
-    fn run_until(&mut self, end: Time, mut done: impl FnMut(&Self) -> bool) -> Result<bool, Violation> {
+    pub(super) fn run_until(
+        &mut self,
+        end: Time,
+        mut done: impl FnMut(&Self) -> bool,
+    ) -> Result<bool, Violation> {
         while self.now < end {
             if done(self) {
                 return Ok(true);
@@ -219,7 +227,7 @@ impl World {
     }
 
     /// The bound, and time for entries to be sent one by one to whoever lacks them.
-    fn bound(&self) -> Duration {
+    pub(super) fn bound(&self) -> Duration {
         let nodes = (0..self.cluster.node_count()).map(|place| self.cluster.node(place));
         let last = nodes.clone().map(|node| node.disk().1.index).max().unwrap_or_default();
         let lag: u64 =
@@ -269,7 +277,7 @@ impl World {
         idle && settled && index >= acknowledged && self.cluster.members().into_iter().all(equal)
     }
 
-    fn describe_nodes(&self) -> String {
+    pub(super) fn describe_nodes(&self) -> String {
         let describe = |place: usize| {
             let node = self.cluster.node(place);
             let Some(raft) = node.raft() else {
@@ -279,7 +287,7 @@ impl World {
             let status = raft.status();
             let awake = if node.is_awake() { "" } else { " (paused)" };
             format!(
-                "n{} owes {:?}, {}{awake} term {} log {}..{} commit {} applied {:?}, disk queue {:?}, damaged {:?}, handing over {:?}, voters {}{}",
+                "n{} owes {:?}, {}{awake} term {} log {}..{} commit {} applied {:?}, disk queue {:?}, damaged {:?}{}, handing over {:?}, voters {}{}",
                 place + 1,
                 node.owed(),
                 status.role,
@@ -290,6 +298,7 @@ impl World {
                 node.applied().map(|(index, _)| index.0),
                 node.disk_queue(),
                 node.first_damaged(),
+                describe_ailments(&status),
                 raft.handing_over_to().map(NodeId::get),
                 raft.configuration().map_or_else(String::new, |members| describe_quorum(members.quorum())),
                 describe_peers(&status.peers)
@@ -302,6 +311,14 @@ impl World {
 fn describe_quorum(quorum: &Quorum) -> String {
     let places = |ids: &[NodeId]| ids.iter().map(|id| id.get()).collect::<Vec<_>>();
     format!("{:?} (before: {:?})", places(&quorum.incoming), places(&quorum.outgoing))
+}
+
+/// What the node itself knows to be wrong with it.
+fn describe_ailments(status: &Status) -> String {
+    let hole = status.first_hole.map(|index| format!(" (knows of {index})"));
+    let vote = (!status.may_vote).then_some(", never votes").unwrap_or_default();
+    let disk = status.disk_is_stuck.then_some(", disk stuck").unwrap_or_default();
+    format!("{}{vote}{disk}", hole.unwrap_or_default())
 }
 
 fn describe_peers(peers: &[PeerStatus]) -> String {

@@ -2,9 +2,11 @@
 //!
 //! Votes and candidacies promise a term and a vote; acknowledgements promise the term and the log through an index; what a
 //! leader sends promises that its term was won, hence that its own vote is durable. Everything else promises nothing.
+//!
+//! And whoever asks voters to break their promise to a leader says so in that leader's name.
 
 use super::{Checker, Violation, place_of};
-use crate::message::{AppendOutcome, Message};
+use crate::message::{AppendOutcome, Message, RequestVote};
 use crate::raft::RoleName;
 use crate::testing::cluster::node::SimNode;
 use crate::time::Time;
@@ -22,6 +24,7 @@ impl Checker {
         let node = &nodes[sender];
         let covered = match message {
             Message::RequestVote(request) if !request.pre => {
+                self.check_orders(at, node.id, request)?;
                 self.check_vote(at, node, request.term, node.id)?
             }
             Message::RequestVoteResponse(response) if response.granted && !response.pre => {
@@ -35,11 +38,14 @@ impl Checker {
                 AppendOutcome::Conflict { .. } => return Ok(()),
             },
             Message::AppendEntries(request) => is_in_term(node, request.term),
+            Message::TimeoutNow(order) => {
+                self.orders.insert((to, order.term));
+                return Ok(());
+            }
             Message::Heartbeat(heartbeat) => is_in_term(node, heartbeat.term),
             Message::RequestVote(_)
             | Message::RequestVoteResponse(_)
             | Message::HeartbeatResponse(_)
-            | Message::TimeoutNow(_)
             | Message::ReadIndex(_)
             | Message::ReadIndexResponse(_) => return Ok(()),
         };
@@ -50,6 +56,15 @@ impl Checker {
         }
         let (message, disk) = (format!("{message:?}"), node.describe_disk());
         Err(Violation::NotDurable { at, node: node.id, message, disk })
+    }
+
+    /// A campaign that asks voters not to mind their leader is what that leader has asked for, in the term just before.
+    fn check_orders(&self, at: Time, node: NodeId, request: &RequestVote) -> Result<(), Violation> {
+        let order = (node, Term(request.term.0 - 1));
+        if request.forced && !self.orders.contains(&order) {
+            return Err(Violation::Unbidden { at, node, term: request.term });
+        }
+        Ok(())
     }
 
     /// One vote a term, whatever was crashed in between. Whether it is durable.
