@@ -168,11 +168,18 @@ pub struct Prospect<'a>(pub &'a Survivor);
 
 impl fmt::Display for Prospect<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { survivor, dropped, last, known_committed, new_cluster, .. } = self.0.report();
+        let Report { survivor, dropped, last, known_committed, new_cluster, removed_by, .. } =
+            self.0.report();
         let old = self.0.report().old_cluster.map_or_else(|| "none".to_owned(), |old| old.to_string());
         writeln!(f, "Node {} ({}) would go on alone.\n", survivor.name, survivor.id)?;
         writeln!(f, "  cluster            {old}, would be {new_cluster}")?;
         writeln!(f, "  role               {}", role(self.0.role()))?;
+        if let Some(index) = removed_by {
+            writeln!(
+                f,
+                "                     WARNING: entry {index} removes it; if that was committed, the others went on without it"
+            )?;
+        }
         writeln!(f, "  last entry         {last} (index@term)")?;
         match known_committed.index {
             LogIndex::ZERO => writeln!(f, "  known committed    nothing: there is no snapshot")?,

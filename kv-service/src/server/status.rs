@@ -82,7 +82,8 @@ fn ailment(raft: &raft_core::Status) -> Option<String> {
             "entry {index} of its log is damaged or missing: it cannot lead before another member has sent that again"
         ));
     }
-    let stuck = "its disk is full, or has not answered for an election timeout: it cannot lead before that is mended";
+    let stuck =
+        "its disk is full, or has not answered for an election timeout: it cannot lead before that is mended";
     raft.disk_is_stuck.then(|| stuck.to_owned())
 }
 

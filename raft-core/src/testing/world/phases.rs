@@ -316,8 +316,8 @@ fn describe_quorum(quorum: &Quorum) -> String {
 /// What the node itself knows to be wrong with it.
 fn describe_ailments(status: &Status) -> String {
     let hole = status.first_hole.map(|index| format!(" (knows of {index})"));
-    let vote = (!status.may_vote).then_some(", never votes").unwrap_or_default();
-    let disk = status.disk_is_stuck.then_some(", disk stuck").unwrap_or_default();
+    let vote = if status.may_vote { "" } else { ", never votes" };
+    let disk = if status.disk_is_stuck { ", disk stuck" } else { "" };
     format!("{}{vote}{disk}", hole.unwrap_or_default())
 }
 
