@@ -123,6 +123,7 @@ mod planted {
         CampaignWithHole: "a node that has lost entries campaigns",
         HoleForgottenByVote: "a vote goes by what is left of the log",
         LostTailForgottenByVote: "a vote goes by what is left of a log that has lost its end",
+        UnknownFloorVotes: "a vote although nobody knows how far the log went",
         // Liveness.
         JointNeverLeft: "nobody leaves a joint configuration",
         LearnerNeverPromoted: "a learner that has caught up stays one",

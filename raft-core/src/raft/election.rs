@@ -157,10 +157,12 @@ impl Raft {
         if mutant!(HoleForgottenByVote) {
             return last_entry.index >= self.vouched_for();
         }
-        if mutant!(LostTailForgottenByVote) {
-            return last_entry >= last;
-        }
-        let suffices = self.damage.floor_above(last).is_some_and(|floor| last_entry >= floor);
+        let floor = match self.damage.floor_above(last) {
+            Some(_) if mutant!(LostTailForgottenByVote) => Some(last),
+            None if mutant!(UnknownFloorVotes) => Some(last),
+            floor => floor,
+        };
+        let suffices = floor.is_some_and(|floor| last_entry >= floor);
         if !suffices && last_entry >= last {
             mark!(VoteBelowFloorRefused);
         }
