@@ -11,7 +11,7 @@ use raft_core::testing::world::Plan;
 /// Runs simulated clusters under random faults, with every safety rule checked at every step.
 ///
 /// A seed is a run: the same seed does the same in every process. Exit status: 0 nothing found (with --mutants: every bug
-/// noticed), 1 otherwise, 2 wrong usage.
+/// noticed), 1 otherwise, 2 wrong usage, 3 a run could not be repeated: it is another one than it was.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "sim", bin_name = "cargo xtask sim")]
 pub(crate) struct Args {
@@ -43,7 +43,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", requires = "mutants")]
     pub(crate) table: Option<PathBuf>,
 
-    /// With --seed or --shrink: draw a failing run as an HTML page
+    /// With --seed or --shrink: the trace hash that the run had. It is an error if it has another one now
+    #[arg(long, value_name = "HASH", conflicts_with_all = ["seeds", "mutants"])]
+    pub(crate) trace: Option<Trace>,
+
+    /// With --seed or --shrink: draw the run, or the last 400 steps of it, as an HTML page
     #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "mutants"])]
     pub(crate) chart: Option<PathBuf>,
 
@@ -79,6 +83,19 @@ impl FromStr for Seeds {
     }
 }
 
+/// A trace hash, in hexadecimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Trace(pub(crate) u64);
+
+impl FromStr for Trace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = u64::from_str_radix(text, 16);
+        number.map(Self).map_err(|error| format!("expected 16 hexadecimal digits: {error}"))
+    }
+}
+
 impl Args {
     pub(crate) fn jobs(&self) -> usize {
         let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -90,10 +107,10 @@ impl Args {
         if self.small { plan.small() } else { plan }
     }
 
-    /// The command that brings a run back.
-    pub(crate) fn replay_command(&self, seed: u64) -> String {
+    /// The command that brings a run back, and notices if it is not the same.
+    pub(crate) fn replay_command(&self, seed: u64, trace: u64) -> String {
         let small = if self.small { " --small" } else { "" };
         let mutant = self.mutant.as_ref().map_or_else(String::new, |name| format!(" --mutant {name}"));
-        format!("cargo xtask sim --seed {seed}{small}{mutant}")
+        format!("cargo xtask sim --seed {seed}{small}{mutant} --trace {trace:016x}")
     }
 }

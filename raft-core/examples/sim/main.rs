@@ -1,5 +1,6 @@
 //! Runs the simulator: many seeds, one seed, one failing seed made short, or seeded bugs. `cargo xtask sim` calls it.
 
+mod again;
 mod args;
 #[cfg(feature = "mutants")]
 mod mutants;
@@ -14,21 +15,13 @@ use std::time::{Duration, Instant};
 
 use clap::Parser as _;
 use raft_core::marks::{self, Mark};
-use raft_core::testing::chart::draw;
-use raft_core::testing::cluster::{Setup, Violation};
-use raft_core::testing::shrink::{Shrunk, search, shrink};
-use raft_core::testing::world::{Report, Step, World, run_seed};
+use raft_core::testing::cluster::Violation;
+use raft_core::testing::world::{Report, trace_seed};
 
 use args::Args;
 
-/// Steps that a shrinker may replay: some tens of seconds.
-const SHRINK_BUDGET: u64 = 10_000_000;
-
-/// A run of so many actions is short enough.
-const SHORT: usize = 40;
-
-/// Short random runs to try instead.
-const SEARCH_ATTEMPTS: u64 = 100_000;
+/// Exit status when a run could not be repeated.
+const NOT_THE_SAME: u8 = 3;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -39,11 +32,18 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     let passed = match (args.seed, args.shrink) {
         _ if args.mutants => return all_mutants(&args),
-        (Some(seed), _) => run_one(&args, seed),
-        (None, Some(seed)) => shorten(&args, seed),
-        (None, None) => run_many(&args, args.seeds.0.clone()),
+        (Some(seed), _) => again::look(&args, seed),
+        (None, Some(seed)) => again::shorten(&args, seed),
+        (None, None) => Ok(run_many(&args, args.seeds.0.clone())),
     };
-    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    match passed {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("ERROR: NOT THE SAME RUN: {error}");
+            ExitCode::from(NOT_THE_SAME)
+        }
+    }
 }
 
 #[cfg(feature = "mutants")]
@@ -77,7 +77,8 @@ struct Batch {
 #[derive(Default)]
 struct Results {
     reports: Vec<Report>,
-    failures: BTreeMap<u64, Violation>,
+    /// With the trace hash at the end.
+    failures: BTreeMap<u64, (Violation, u64)>,
     marks: BTreeMap<Mark, u64>,
 }
 
@@ -92,8 +93,8 @@ fn run_many(args: &Args, seeds: Range<u64>) -> bool {
     let elapsed = began.elapsed();
     let Results { reports, failures, marks } =
         batch.results.into_inner().expect("no thread panics while it holds it");
-    for (seed, violation) in &failures {
-        println!("seed {seed}: {}: {violation}\n  {}", violation.name(), args.replay_command(*seed));
+    for (seed, (violation, trace)) in &failures {
+        println!("seed {seed}: {}: {violation}\n  {}", violation.name(), args.replay_command(*seed, *trace));
     }
     if args.report {
         print!("{}{}", describe(&reports, elapsed, args.jobs()), describe_marks(&marks));
@@ -127,12 +128,12 @@ fn work(args: &Args, batch: &Batch, end: u64) {
         if seed >= end {
             break;
         }
-        let result = run_seed(seed, &args.plan(seed));
+        let (result, trace) = trace_seed(seed, &args.plan(seed));
         let mut results = batch.results.lock().expect("no thread panics while it holds it");
         match result {
             Ok(report) => results.reports.push(report),
             Err(violation) => {
-                results.failures.insert(seed, violation);
+                results.failures.insert(seed, (violation, trace));
             }
         }
     }
@@ -183,67 +184,4 @@ fn describe(reports: &[Report], elapsed: Duration, jobs: usize) -> String {
     _ = writeln!(text, "{events} events, {:.0} a second and core", events as f64 / seconds / jobs as f64);
     _ = writeln!(text, "{:.1} hours simulated", simulated.as_secs_f64() / 3600.0);
     text
-}
-
-fn run_one(args: &Args, seed: u64) -> bool {
-    let began = Instant::now();
-    match run_seed(seed, &args.plan(seed)) {
-        Ok(report) => {
-            print!("{}", describe(&[report], began.elapsed(), 1));
-            println!("seed {seed}: passed, trace {:016x}", report.trace_hash);
-            true
-        }
-        Err(violation) => {
-            println!("seed {seed}: {}: {violation}\n  {}", violation.name(), args.replay_command(seed));
-            let mut steps = Vec::new();
-            if args.chart.is_some() && World::run_recorded(seed, &args.plan(seed), &mut steps).is_err() {
-                chart(args, seed, &args.plan(seed).setup, &steps, &violation);
-            }
-            false
-        }
-    }
-}
-
-/// Draws a failing run, if that is wanted.
-fn chart(args: &Args, seed: u64, setup: &Setup, steps: &[Step], violation: &Violation) {
-    let Some(path) = &args.chart else { return };
-    let title = format!("Simulation of seed {seed}: {}", violation.name());
-    let page = draw(&title, setup, steps, Some(violation));
-    match std::fs::write(path, page) {
-        Ok(()) => println!("drawn in {}", path.display()),
-        Err(error) => eprintln!("{}: {error}", path.display()),
-    }
-}
-
-fn shorten(args: &Args, seed: u64) -> bool {
-    let began = Instant::now();
-    let (plan, mut steps) = (args.plan(seed), Vec::new());
-    let Err(violation) = World::run_recorded(seed, &plan, &mut steps) else {
-        println!("seed {seed}: passed; there is nothing to make short");
-        return true;
-    };
-    println!("seed {seed}: {}: {violation}", violation.name());
-    let before = steps.len();
-    let mut shrunk = shrink(&plan.setup, steps, &violation, SHRINK_BUDGET);
-    if shrunk.as_ref().is_none_or(|shrunk| shrunk.steps.len() > SHORT) {
-        let other = search(seed, &violation, SHORT, SEARCH_ATTEMPTS);
-        let length =
-            |shrunk: &Option<Shrunk>| shrunk.as_ref().map_or(usize::MAX, |shrunk| shrunk.steps.len());
-        if length(&other) < length(&shrunk) {
-            println!("  a short random run leads to the same violation sooner:");
-            shrunk = other;
-        }
-    }
-    let Some(Shrunk { setup, steps, violation, replays }) = shrunk else {
-        println!("  not to be made short: it shows only in the whole run");
-        return false;
-    };
-    for step in &steps {
-        println!("{:>14} ns  {}", step.at.as_nanos(), step.action);
-    }
-    println!("{}: {violation}", violation.name());
-    chart(args, seed, &setup, &steps, &violation);
-    let seconds = began.elapsed().as_secs_f64();
-    println!("{} of {before} actions, {replays} replays, {seconds:.1} s", steps.len());
-    false
 }

@@ -5,10 +5,12 @@
 //! The last row is the violation, in words.
 
 mod page;
+#[cfg(test)]
+mod tests;
 
-use super::cluster::{MessageKind, NodeView, Setup, Violation, summary};
-use super::replay::Player;
-use super::world::{Step, guarded};
+use super::cluster::{Action, Cluster, Delivery, MessageKind, NodeView, Setup, Violation, summary};
+use super::replay::{Diverged, Played, Player, retrace};
+use super::world::{Recording, Step};
 use crate::raft::RoleName;
 use crate::time::Time;
 use crate::types::EntryId;
@@ -57,65 +59,100 @@ struct Story {
     arrows: Vec<Arrow>,
 }
 
-/// Draws the run of `steps`, which leads to `violation`, as an HTML page called `title`.
-#[must_use]
-pub fn draw(title: &str, setup: &Setup, steps: &[Step], violation: Option<&Violation>) -> String {
-    let mut story = Story::default();
-    // The violation is known; what is wanted here is the way to it.
-    drop(guarded(|| tell(&mut story, setup, steps)));
-    page::page(title, &story, violation)
+/// Draws a run, which leads to `violation` if there is one, as an HTML page called `title`: all of it, or its end.
+///
+/// # Errors
+/// [`Diverged`]: what could be drawn is not the run.
+pub fn draw(
+    title: &str,
+    setup: &Setup,
+    recording: &Recording,
+    violation: Option<&Violation>,
+) -> Result<String, Diverged> {
+    let story = tell(setup, recording)?;
+    Ok(page::page(title, &story, violation))
 }
 
-fn tell(story: &mut Story, setup: &Setup, steps: &[Step]) -> Result<(), Violation> {
-    let mut player = Player::new(setup.clone())?;
+fn tell(setup: &Setup, recording: &Recording) -> Result<Story, Diverged> {
+    let steps = &recording.steps;
     let hidden = steps.len().saturating_sub(MOST_ROWS);
-    for step in &steps[..hidden] {
-        player.play(step)?;
+    let mut teller = Teller::default();
+    retrace(setup, recording, |player, played| match played.checked_sub(hidden) {
+        None => {}
+        Some(0) => teller.begin(player, hidden, steps.first().map_or(Time::ZERO, |step| step.at)),
+        Some(_) => teller.go_on(player, &steps[played - 1]),
+    })?;
+    Ok(teller.end())
+}
+
+/// Writes the story down while the run goes on.
+#[derive(Default)]
+struct Teller {
+    story: Story,
+    under_way: Vec<Letter>,
+}
+
+/// A message that was sent in a row that is drawn.
+struct Letter {
+    from: usize,
+    to: usize,
+    /// Among all that were ever sent on its link.
+    place: usize,
+    kind: MessageKind,
+    row: usize,
+    arrived: bool,
+}
+
+impl Teller {
+    fn begin(&mut self, player: &Player, hidden: usize, at: Time) {
+        let text = match hidden {
+            0 => "the cluster starts".to_owned(),
+            _ => format!("after {hidden} steps"),
+        };
+        self.story.rows.push(Row { at, node: None, text, looks: look(player.cluster()), lost: Vec::new() });
     }
-    story.rows.push(Row {
-        at: steps.get(hidden).map_or(Time::ZERO, |step| step.at),
-        node: None,
-        text: if hidden > 0 { format!("after {hidden} steps") } else { "the cluster starts".to_owned() },
-        looks: look(&player),
-        lost: Vec::new(),
-    });
-    let mut under_way: Vec<(usize, usize, usize, usize)> = Vec::new();
-    for step in &steps[hidden..] {
-        let row = story.rows.len();
-        story.rows.push(Row {
+
+    fn go_on(&mut self, player: &Player, step: &Step) {
+        let row = self.story.rows.len();
+        let Played { delivered, sent, .. } = player.played();
+        if let (Some(place), Action::Deliver(delivery)) = (*delivered, &step.action) {
+            self.arrive(player, delivery, place, row);
+        }
+        for &(from, to, place) in sent {
+            let kind = player.message(from, to, place).map(MessageKind::of);
+            self.under_way.extend(kind.map(|kind| Letter { from, to, place, kind, row, arrived: false }));
+        }
+        self.story.rows.push(Row {
             at: step.at,
             node: step.action.node(),
             text: step.action.to_string(),
-            looks: story.rows[row - 1].looks.clone(),
+            looks: look(player.cluster()),
             lost: Vec::new(),
         });
-        let played = player.play(step)?;
-        if let (Some(place), super::cluster::Action::Deliver(delivery)) = (played.delivered, &step.action) {
-            let (from, to) = (delivery.from, delivery.to);
-            let sent = under_way.iter().find(|sent| (sent.0, sent.1, sent.2) == (from, to, place));
-            let sent = sent.map(|(_, _, _, row)| *row);
-            let says = player.message(from, to, place).map_or_else(String::new, summary);
-            story.arrows.push(Arrow { from, to, sent, arrived: row, kind: delivery.kind, says });
-        }
-        under_way.extend(played.sent.iter().map(|&(from, to, place)| (from, to, place, row)));
-        story.rows[row].looks = look(&player);
     }
-    mark_lost(story, &player, &under_way);
-    Ok(())
-}
 
-fn mark_lost(story: &mut Story, player: &Player, under_way: &[(usize, usize, usize, usize)]) {
-    for &(from, to, place, row) in under_way {
-        let arrived =
-            story.arrows.iter().any(|arrow| (arrow.from, arrow.to, arrow.sent) == (from, to, Some(row)));
-        if let Some(message) = player.message(from, to, place).filter(|_| !arrived) {
-            story.rows[row].lost.push((to, MessageKind::of(message)));
+    fn arrive(&mut self, player: &Player, delivery: &Delivery, place: usize, row: usize) {
+        let &Delivery { from, to, kind, .. } = delivery;
+        let is_it = |letter: &&mut Letter| (letter.from, letter.to, letter.place) == (from, to, place);
+        let letter = self.under_way.iter_mut().find(is_it);
+        let sent = letter.map(|letter| {
+            letter.arrived = true;
+            letter.row
+        });
+        let says = player.message(from, to, place).map_or_else(String::new, summary);
+        self.story.arrows.push(Arrow { from, to, sent, arrived: row, kind, says });
+    }
+
+    fn end(mut self) -> Story {
+        for letter in self.under_way.into_iter().filter(|letter| !letter.arrived) {
+            self.story.rows[letter.row].lost.push((letter.to, letter.kind));
         }
+        self.story
     }
 }
 
-fn look(player: &Player) -> Vec<Look> {
-    (0..player.cluster().node_count()).map(|place| look_at(&player.cluster().node(place))).collect()
+fn look(cluster: &Cluster) -> Vec<Look> {
+    (0..cluster.node_count()).map(|place| look_at(&cluster.node(place))).collect()
 }
 
 fn look_at(node: &NodeView<'_>) -> Look {

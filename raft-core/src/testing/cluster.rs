@@ -15,12 +15,13 @@ mod observe;
 mod perform;
 mod seams;
 mod settle;
+mod trace;
 mod transfers;
 mod violation;
 
 pub use action::{Action, Command, Delivery, Loss, TransferStep, Wish};
 pub use machine::{MAX_PADDING, SimMachine};
-pub use messages::{MessageKind, content, summary};
+pub use messages::{MessageKind, content, digest, summary};
 pub use transfers::TransferPhase;
 pub use violation::Violation;
 
@@ -67,11 +68,14 @@ pub struct Setup {
 }
 
 /// A message that a node has sent.
+#[derive(Clone)]
 pub struct Sent {
     /// Place of the sender.
     pub from: usize,
     /// Place of the receiver.
     pub to: usize,
+    /// [`digest`] of the message.
+    pub digest: u64,
     /// What it says.
     pub message: Message,
 }

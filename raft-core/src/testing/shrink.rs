@@ -7,8 +7,8 @@
 
 use super::cluster::{Action, MessageKind, Setup, TransferStep, Violation};
 use super::draw::draw;
-use super::replay::replay;
-use super::world::{Plan, Step, World};
+use super::replay::{Diverged, Replayed, replay, retrace};
+use super::world::{Plan, Recorded, Recording, Step, record_faults};
 
 /// A short failing run.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub struct Shrunk {
     /// The cluster.
     pub setup: Setup,
     /// Its actions.
-    pub steps: Vec<Step>,
+    pub recording: Recording,
     /// What they lead to.
     pub violation: Violation,
     /// How many replays it took.
@@ -27,21 +27,30 @@ pub struct Shrunk {
 struct Shrinker<'a> {
     setup: &'a Setup,
     steps: Vec<Step>,
+    traces: Vec<u64>,
     violation: Violation,
     replays: u64,
     /// Steps that may be replayed yet, all attempts together.
     budget: u64,
 }
 
-/// Shortens `steps`, which lead to `violation`, replaying no more than about `budget` steps in all. `None` if a replay
+/// Shortens a run that leads to `violation`, replaying no more than about `budget` steps in all. `None` if a replay
 /// does not lead there: a cluster that does not recover shows only in a whole run.
-#[must_use]
-pub fn shrink(setup: &Setup, steps: Vec<Step>, violation: &Violation, budget: u64) -> Option<Shrunk> {
-    let violation = violation.clone();
-    let mut shrinker = Shrinker { setup, steps, violation, replays: 0, budget };
+///
+/// # Errors
+/// [`Diverged`] if the first replay, of the whole run, is another run.
+pub fn shrink(
+    setup: &Setup,
+    recording: Recording,
+    violation: &Violation,
+    budget: u64,
+) -> Result<Option<Shrunk>, Diverged> {
+    retrace(setup, &recording, |_, _| {})?;
+    let (violation, Recording { steps, traces }) = (violation.clone(), recording);
+    let mut shrinker = Shrinker { setup, steps, traces, violation, replays: 0, budget };
     let all = shrinker.steps.clone();
     if !shrinker.try_with(all) {
-        return None;
+        return Ok(None);
     }
     loop {
         let before = shrinker.steps.len();
@@ -51,35 +60,44 @@ pub fn shrink(setup: &Setup, steps: Vec<Step>, violation: &Violation, budget: u6
             break;
         }
     }
-    let Shrinker { setup, steps, violation, replays, .. } = shrinker;
-    Some(Shrunk { setup: setup.clone(), steps, violation, replays })
+    let Shrinker { setup, steps, traces, violation, replays, .. } = shrinker;
+    Ok(Some(Shrunk { setup: setup.clone(), recording: Recording { steps, traces }, violation, replays }))
 }
 
 /// Looks for a run with at most `wanted` actions that leads to a violation like `violation`, among `attempts` very short
 /// random runs. The shortest one found.
-#[must_use]
-pub fn search(seed: u64, violation: &Violation, wanted: usize, attempts: u64) -> Option<Shrunk> {
+///
+/// # Errors
+/// [`Diverged`] if the replay of one of them is another run.
+pub fn search(
+    seed: u64,
+    violation: &Violation,
+    wanted: usize,
+    attempts: u64,
+) -> Result<Option<Shrunk>, Diverged> {
     let mut shortest: Option<Shrunk> = None;
-    let mut steps = Vec::new();
     for attempt in 0..attempts {
         let seed = draw(seed, STREAM, attempt);
         let plan = Plan::draw(seed).tiny(60 + attempt % 8 * 40);
-        steps.clear();
-        let Err(found) = World::run_faults_recorded(seed, &plan, &mut steps) else { continue };
+        let Recorded { outcome: Err(found), recording } = record_faults(seed, &plan) else { continue };
         if !found.is_like(violation) {
             continue;
         }
-        let shrunk = shrink(&plan.setup, std::mem::take(&mut steps), &found, SEARCH_BUDGET);
-        let length =
-            |shrunk: &Option<Shrunk>| shrunk.as_ref().map_or(usize::MAX, |shrunk| shrunk.steps.len());
-        if length(&shrunk) < length(&shortest) {
+        let shrunk = shrink(&plan.setup, recording, &found, SEARCH_BUDGET)?;
+        if length(shrunk.as_ref()) < length(shortest.as_ref()) {
             shortest = shrunk;
         }
-        if length(&shortest) <= wanted {
+        if length(shortest.as_ref()) <= wanted {
             break;
         }
     }
-    shortest
+    Ok(shortest)
+}
+
+/// How many actions are left. Nothing is longer than anything.
+#[must_use]
+pub fn length(shrunk: Option<&Shrunk>) -> usize {
+    shrunk.map_or(usize::MAX, |shrunk| shrunk.recording.steps.len())
 }
 
 /// Steps replayed for each short run that fails.
@@ -93,15 +111,15 @@ impl Shrinker<'_> {
         if self.budget == 0 {
             return false;
         }
-        let (found, happened) = replay(self.setup, &steps);
+        let Replayed { violation: found, happened, traces } = replay(self.setup, &steps);
         self.replays += 1;
         self.budget = self.budget.saturating_sub(happened.len() as u64 + 20);
         let Some((last, violation)) = found.filter(|(_, violation)| violation.is_like(&self.violation))
         else {
             return false;
         };
-        let kept = steps.into_iter().zip(happened).take(last + 1);
-        self.steps = kept.filter(|(_, happened)| *happened).map(|(step, _)| step).collect();
+        let played = steps.into_iter().zip(traces).zip(happened).take(last + 1);
+        (self.steps, self.traces) = played.filter(|(_, happened)| *happened).map(|(kept, _)| kept).unzip();
         self.violation = violation;
         true
     }

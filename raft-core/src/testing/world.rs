@@ -14,33 +14,25 @@ mod peace;
 mod phases;
 mod plan;
 mod queue;
+mod recording;
 
 use std::time::Duration;
 
 pub use focus::Focus;
 pub use nemesis::{Fault, FaultPlan};
 pub(super) use phases::guarded;
-pub use phases::run_seed;
 pub use plan::{ClientsPlan, DiskPlan, NetworkPlan, Plan, Range};
+pub use recording::{Recorded, Recording, Step, record_faults, record_seed, run_seed, trace_seed};
 
 use crate::input::Ticket;
 use crate::testing::cluster::{
-    Action, Cluster, Delivery, Ended, MessageKind, Sent, TransferPhase, TransferStep, Violation, content,
+    Action, Cluster, Delivery, Ended, Sent, TransferPhase, TransferStep, Violation,
 };
 use crate::testing::draw::Dice;
 use crate::time::Time;
 use clients::{Client, Next, Request};
 use network::{Fate, MAX_NODES, Network};
-use queue::{Happening, Parcel, Parcels, Queue};
-
-/// An action and when it happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// True time.
-    pub at: Time,
-    /// What.
-    pub action: Action,
-}
+use queue::{Happening, Parcels, Queue};
 
 /// What a run amounted to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -120,7 +112,7 @@ pub struct World {
     closing: bool,
     sent: Vec<Sent>,
     ended: Vec<Ended>,
-    recording: Option<Vec<Step>>,
+    recording: Option<Recording>,
 }
 
 impl World {
@@ -170,28 +162,22 @@ impl World {
         }
     }
 
-    /// As [`run_seed`]; every action that happened is in `steps` then.
-    ///
-    /// # Errors
-    /// As [`run`](Self::run).
-    pub fn run_recorded(seed: u64, plan: &Plan, steps: &mut Vec<Step>) -> Result<Report, Violation> {
-        let mut world = Self::new(seed, plan.clone())?;
-        world.recording = Some(std::mem::take(steps));
-        let outcome = guarded(|| world.run());
-        *steps = world.recording.take().unwrap_or_default();
-        outcome
+    /// Writes down from now on what happens.
+    pub fn record(&mut self) {
+        self.recording = Some(Recording::default());
     }
 
-    /// As [`run_recorded`](Self::run_recorded), but only as long as there are faults.
-    ///
-    /// # Errors
-    /// As [`run`](Self::run).
-    pub fn run_faults_recorded(seed: u64, plan: &Plan, steps: &mut Vec<Step>) -> Result<(), Violation> {
-        let mut world = Self::new(seed, plan.clone())?;
-        world.recording = Some(std::mem::take(steps));
-        let outcome = guarded(|| world.run_faults());
-        *steps = world.recording.take().unwrap_or_default();
-        outcome
+    /// What was written down.
+    pub fn take_recording(&mut self) -> Recording {
+        let mut recording = self.recording.take().unwrap_or_default();
+        recording.break_off(self.cluster.trace_hash());
+        recording
+    }
+
+    /// The cluster, for looking at.
+    #[must_use]
+    pub const fn cluster(&self) -> &Cluster {
+        &self.cluster
     }
 
     /// The plan.
@@ -207,23 +193,29 @@ impl World {
     /// Lets an action happen now.
     fn act(&mut self, action: &Action) -> Result<(), Violation> {
         if let Some(recording) = &mut self.recording {
-            recording.push(Step { at: self.now, action: action.clone() });
+            recording.begin(self.now, action.clone());
         }
         self.cluster.perform(self.now, action)?;
-        self.follow_up(action.node().unwrap_or(self.desks.len()));
+        self.acted(action.node().unwrap_or(self.desks.len()));
         Ok(())
     }
 
-    fn deliver(&mut self, parcel: Parcel) -> Result<(), Violation> {
-        let Parcel { from, to, message } = parcel;
+    fn deliver(&mut self, sent: Sent) -> Result<(), Violation> {
+        let to = sent.to;
         if let Some(recording) = &mut self.recording {
-            let (kind, content) = (MessageKind::of(&message), content(&message));
-            let action = Action::Deliver(Delivery { from, to, kind, content });
-            recording.push(Step { at: self.now, action });
+            recording.begin(self.now, Action::Deliver(Delivery::of(&sent)));
         }
-        self.cluster.deliver(self.now, from, to, message)?;
-        self.follow_up(to);
+        self.cluster.deliver(self.now, sent)?;
+        self.acted(to);
         Ok(())
+    }
+
+    /// After an action at `node`.
+    fn acted(&mut self, node: usize) {
+        if let Some(recording) = &mut self.recording {
+            recording.end(self.cluster.trace_hash());
+        }
+        self.follow_up(node);
     }
 
     fn happen(&mut self, at: Time, what: Happening) -> Result<(), Violation> {
@@ -379,7 +371,7 @@ impl World {
     }
 
     fn send(&mut self, sent: Sent) {
-        let Sent { from, to, message } = sent;
+        let Sent { from, to, .. } = sent;
         match self.network.fate(&self.plan.network, self.now, from, to) {
             Fate::Lost { reported } => {
                 if reported {
@@ -389,10 +381,10 @@ impl World {
             }
             Fate::Arrives { at, again } => {
                 if let Some(again) = again {
-                    let parcel = self.parcels.put(Parcel { from, to, message: message.clone() });
+                    let parcel = self.parcels.put(sent.clone());
                     self.queue.push(again, Happening::Deliver { parcel });
                 }
-                let parcel = self.parcels.put(Parcel { from, to, message });
+                let parcel = self.parcels.put(sent);
                 self.queue.push(at, Happening::Deliver { parcel });
             }
         }

@@ -3,8 +3,8 @@
 
 use std::process::Command;
 
-use raft_core::testing::replay::replay;
-use raft_core::testing::world::{Plan, World, run_seed};
+use raft_core::testing::replay::retrace;
+use raft_core::testing::world::{Plan, Recorded, record_seed, run_seed};
 
 /// A few seconds in a debug build; the batch that every change must pass is larger and runs optimised.
 const SEEDS: std::ops::Range<u64> = 0..100;
@@ -82,13 +82,13 @@ fn a_seed_is_the_same_run_in_another_process() {
 }
 
 #[test]
-fn a_recorded_run_replays_step_by_step() {
+fn a_recorded_run_replays_to_the_last_message() {
     for seed in 1_020..1_024 {
-        let (plan, mut steps) = (short(seed), Vec::new());
-        World::run_recorded(seed, &plan, &mut steps).unwrap();
-        let (violation, happened) = replay(&plan.setup, &steps);
-        assert_eq!(violation, None);
-        let skipped = happened.iter().filter(|happened| !**happened).count();
-        assert!(skipped * 3 < steps.len(), "{skipped} of {} skipped", steps.len());
+        let plan = short(seed);
+        let Recorded { outcome, recording } = record_seed(seed, &plan);
+        let report = outcome.unwrap();
+        assert_eq!(report, run_seed(seed, &plan).unwrap(), "to record it changes nothing");
+        assert_eq!(report.trace_hash, recording.trace_hash());
+        assert_eq!(retrace(&plan.setup, &recording, |_, _| {}), Ok(None));
     }
 }

@@ -7,7 +7,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::messages::MessageKind;
+use super::Sent;
+use super::messages::{MessageKind, content};
 use crate::configuration::MemberRole;
 use crate::testing::sim_log::Survivors;
 
@@ -199,6 +200,8 @@ pub struct Delivery {
     pub kind: MessageKind,
     /// Hash over what it says, clocks and rounds aside.
     pub content: u64,
+    /// Hash over all that it says.
+    pub digest: u64,
 }
 
 /// How a snapshot transfer goes on.
@@ -243,6 +246,15 @@ pub struct Wish {
     pub node: usize,
     /// Its role; `None`: it leaves.
     pub role: Option<MemberRole>,
+}
+
+impl Delivery {
+    /// The arrival of `sent`.
+    #[must_use]
+    pub fn of(sent: &Sent) -> Self {
+        let Sent { from, to, digest, ref message } = *sent;
+        Self { from, to, kind: MessageKind::of(message), content: content(message), digest }
+    }
 }
 
 impl Action {

@@ -2,8 +2,13 @@
 
 use std::fmt;
 
-use crate::message::{AppendOutcome, Message};
+use crate::block::Block;
+use crate::message::{
+    AppendEntries, AppendEntriesResponse, AppendOutcome, Heartbeat, HeartbeatResponse, Message, ReadIndex,
+    ReadIndexResponse,
+};
 use crate::testing::hash::TraceHash;
+use crate::time::Time;
 use crate::types::EntryId;
 
 /// Which remote call or answer a message is.
@@ -53,31 +58,75 @@ impl fmt::Display for MessageKind {
 #[must_use]
 pub fn content(message: &Message) -> u64 {
     let mut hash = TraceHash::default();
+    add_content(&mut hash, message);
+    hash.value()
+}
+
+/// Hash over all that `message` says: two that agree in it, on one link, may stand for each other.
+#[must_use]
+pub fn digest(message: &Message) -> u64 {
+    let mut hash = TraceHash::default();
+    add_content(&mut hash, message);
+    match message {
+        Message::AppendEntries(AppendEntries { blocks, read_seq, sent_at, .. }) => {
+            blocks.iter().for_each(|block| add_block(&mut hash, block));
+            add_round(&mut hash, *read_seq, *sent_at);
+        }
+        Message::AppendEntriesResponse(AppendEntriesResponse { hole, read_seq, sent_at, .. }) => {
+            hash.add(hole.map_or(0, |hole| hole.0));
+            add_round(&mut hash, *read_seq, *sent_at);
+        }
+        Message::Heartbeat(Heartbeat { read_seq, sent_at, .. })
+        | Message::HeartbeatResponse(HeartbeatResponse { read_seq, sent_at, .. }) => {
+            add_round(&mut hash, *read_seq, *sent_at);
+        }
+        Message::ReadIndex(ReadIndex { request, proof, .. }) => {
+            hash.add(*request);
+            hash.add(*proof as u64);
+        }
+        Message::ReadIndexResponse(ReadIndexResponse { request, .. }) => hash.add(*request),
+        Message::RequestVote(_) | Message::RequestVoteResponse(_) | Message::TimeoutNow(_) => {}
+    }
+    hash.value()
+}
+
+fn add_content(hash: &mut TraceHash, message: &Message) {
     hash.add(MessageKind::of(message) as u64);
     hash.add(message.term().0);
     match message {
         Message::RequestVote(request) => {
-            add_entry(&mut hash, request.last_entry);
+            add_entry(hash, request.last_entry);
             hash.add(u64::from(request.forced));
         }
         Message::RequestVoteResponse(response) => hash.add(u64::from(response.granted)),
         Message::AppendEntries(request) => {
-            add_entry(&mut hash, request.prev_entry);
+            add_entry(hash, request.prev_entry);
             hash.add(request.leader_commit.0);
-            request.blocks.last().into_iter().for_each(|block| add_entry(&mut hash, block.last_id()));
+            request.blocks.last().into_iter().for_each(|block| add_entry(hash, block.last_id()));
         }
         Message::AppendEntriesResponse(response) => match response.outcome {
             AppendOutcome::Matched { match_index } => hash.add(match_index.0),
             AppendOutcome::Conflict { prev_index, hint } => {
                 hash.add(prev_index.0);
-                add_entry(&mut hash, hint);
+                add_entry(hash, hint);
             }
         },
         Message::Heartbeat(heartbeat) => hash.add(heartbeat.leader_commit.0),
         Message::ReadIndexResponse(response) => hash.add(response.index.map_or(0, |index| index.0)),
         Message::HeartbeatResponse(_) | Message::TimeoutNow(_) | Message::ReadIndex(_) => {}
     }
-    hash.value()
+}
+
+/// A block's table holds the checksum of every payload.
+fn add_block(hash: &mut TraceHash, block: &Block) {
+    block.runs().iter().for_each(|run| add_entry(hash, EntryId { term: run.term, index: run.first }));
+    let (words, _) = block.table().as_chunks::<4>();
+    words.iter().for_each(|word| hash.add(u64::from(u32::from_le_bytes(*word))));
+}
+
+fn add_round(hash: &mut TraceHash, read_seq: u64, sent_at: Time) {
+    hash.add(read_seq);
+    hash.add(sent_at.as_nanos());
 }
 
 fn add_entry(hash: &mut TraceHash, entry: EntryId) {

@@ -8,13 +8,14 @@ use super::clock::Clock;
 use super::machine::{self, SimMachine};
 use super::seams::{Fuse, NodeLog, NodeSnapshots, NodeTransport, Outgoing};
 use super::violation::name;
-use super::{Command, Setup, SimDriver};
+use super::{Command, Setup, SimDriver, trace};
 use crate::configuration::MemberChange;
 use crate::driver::{Driver, Event, Outcome, Parts, RestoreJob};
 use crate::error::StartError;
 use crate::input::Ticket;
 use crate::message::ReadProof;
 use crate::storage::{SnapshotStore, Write};
+use crate::testing::hash::TraceHash;
 use crate::testing::sim_log::{LogImage, SimLog};
 use crate::testing::sim_snapshots::{SimSnapshots, SnapshotImage};
 use crate::time::Time;
@@ -238,11 +239,12 @@ impl SimNode {
 
 impl Running {
     /// Takes one input, or lets it wait if the process stands still. Whether it was taken.
-    pub(super) fn step(&mut self, now: Time, input: Waiting) -> bool {
+    pub(super) fn step(&mut self, now: Time, input: Waiting, trace: &mut TraceHash) -> bool {
         if let Some(waiting) = &mut self.paused {
             waiting.push(input);
             return false;
         }
+        trace::input(trace, now, &input);
         self.owed.extend(input.ticket());
         match input {
             Waiting::Event(event) => self.driver.handle(now, event),
@@ -258,11 +260,12 @@ impl Running {
     }
 
     /// Hands the stores' events over and flushes. How many events there were.
-    pub(super) fn flush(&mut self, now: Time) -> u64 {
+    pub(super) fn flush(&mut self, now: Time, trace: &mut TraceHash) -> u64 {
         let mut count = 0;
         loop {
             let event = lock(&self.events).pop_front();
             let Some(event) = event else { break };
+            trace::event(trace, &event);
             self.driver.handle(now, event);
             count += 1;
         }

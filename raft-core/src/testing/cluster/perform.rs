@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::node::{SimNode, Waiting};
 use super::transfers::{TransferState, copy};
 use super::{
-    Action, Answer, Cluster, Command, Ended, Loss, OPERATOR, TransferStep, Violation, Wish, member, node_id,
-    observe,
+    Action, Answer, Cluster, Command, Ended, Loss, OPERATOR, Sent, TransferStep, Violation, Wish, member,
+    node_id, observe, trace,
 };
 use crate::configuration::MemberChange;
 use crate::driver::Event;
 use crate::input::Ticket;
-use crate::message::{Message, ReadProof};
+use crate::message::ReadProof;
 use crate::raft::RoleName;
 use crate::testing::sim_log::LogImage;
 use crate::testing::sim_snapshots::SnapshotImage;
@@ -26,7 +26,7 @@ struct DiskFailure;
 
 impl Cluster {
     /// Lets `action` happen at true time `at`, which does not run backwards, and checks everything. Whether it could
-    /// happen: one that makes no sense now (a crash of a node that is down, say) is skipped. Messages are not found here:
+    /// happen: one that makes no sense now (a crash of a node that is down, say) is skipped and changes nothing. Messages are not found here:
     /// see [`deliver`](Self::deliver).
     ///
     /// # Errors
@@ -54,10 +54,7 @@ impl Cluster {
             Action::Propose { node, command } => self.propose(node, command),
             Action::Read { node, lease } => self.read(node, lease),
             Action::ChangeMembers { node, ref wishes } => self.change_members(node, wishes),
-            Action::TransferLeadership { node, to } => {
-                let ticket = self.operator_ticket();
-                self.input(node, Waiting::TransferLeadership(ticket, to.map(node_id)))
-            }
+            Action::TransferLeadership { node, to } => self.transfer_leadership(node, to),
             Action::Wipe { node } => Ok(self.wipe(node)),
             Action::Join { seed } => self.join(seed),
             Action::Damage { node, back } => {
@@ -98,7 +95,8 @@ impl Cluster {
     ///
     /// # Errors
     /// The [`Violation`] that it leads to.
-    pub fn deliver(&mut self, at: Time, from: usize, to: usize, message: Message) -> Result<bool, Violation> {
+    pub fn deliver(&mut self, at: Time, sent: Sent) -> Result<bool, Violation> {
+        let Sent { from, to, digest, message } = sent;
         self.now = self.now.max(at);
         let Some(running) = self.nodes[to].running() else { return Ok(false) };
         // What the handshake does: a member greets a node that belongs to no cluster before it says anything else.
@@ -107,6 +105,7 @@ impl Cluster {
             mark!(NodeGreeted);
             self.enter(to, Waiting::Event(Event::Transport(TransportEvent::Greeted { cluster_id })));
         }
+        trace::delivered(&mut self.trace, from, to, digest);
         let from = node_id(from);
         self.input(to, Waiting::Event(Event::Transport(TransportEvent::Message { from, message })))
     }
@@ -124,7 +123,7 @@ impl Cluster {
     fn enter(&mut self, node: usize, input: Waiting) {
         let now = self.nodes[node].clock.read(self.now);
         if let Some(running) = self.nodes[node].running_mut() {
-            self.tally.events += u64::from(running.step(now, input));
+            self.tally.events += u64::from(running.step(now, input, &mut self.trace));
         }
     }
 
@@ -199,6 +198,9 @@ impl Cluster {
     }
 
     fn initialize(&mut self, node: usize) -> Result<bool, Violation> {
+        if self.nodes[node].running().is_none() {
+            return Ok(false);
+        }
         let now = self.nodes[node].clock.read(self.now);
         let founder = self.founder.clone();
         self.tally.events += 1;
@@ -242,7 +244,8 @@ impl Cluster {
     }
 
     fn change_members(&mut self, node: usize, wishes: &[Wish]) -> Result<bool, Violation> {
-        if wishes.iter().any(|wish| wish.node >= self.nodes.len()) {
+        let unknown = wishes.iter().any(|wish| wish.node >= self.nodes.len());
+        if unknown || self.nodes[node].running().is_none() {
             return Ok(false);
         }
         let change = |wish: &Wish| match wish.role {
@@ -251,6 +254,14 @@ impl Cluster {
         };
         let ticket = self.operator_ticket();
         self.input(node, Waiting::ChangeMembers(ticket, wishes.iter().map(change).collect()))
+    }
+
+    fn transfer_leadership(&mut self, node: usize, to: Option<usize>) -> Result<bool, Violation> {
+        if self.nodes[node].running().is_none() {
+            return Ok(false);
+        }
+        let ticket = self.operator_ticket();
+        self.input(node, Waiting::TransferLeadership(ticket, to.map(node_id)))
     }
 
     fn wipe(&mut self, node: usize) -> bool {
@@ -274,6 +285,7 @@ impl Cluster {
             observe::crashed(running, loss.log);
         }
         self.nodes[node].crash(loss);
+        trace::crashed(&mut self.trace, node);
         self.tally.crashes += 1;
         for ((_, to), transfer) in &mut self.transfers.by_link {
             let under_way = !matches!(transfer.state, TransferState::Ended { .. });

@@ -1,7 +1,7 @@
 //! What follows from inputs: the node flushes, everything is checked, and what left it is taken along.
 
 use super::transfers::{Transfer, TransferState};
-use super::{Answer, Cluster, OPERATOR, Outgoing, Sent, Violation, observe, place_of};
+use super::{Answer, Cluster, OPERATOR, Outgoing, Sent, Violation, digest, observe, place_of, trace};
 use crate::driver::{Event, Outcome};
 use crate::error::Halt;
 use crate::input::Ticket;
@@ -17,8 +17,8 @@ impl Cluster {
         if running.paused.is_some() {
             return Ok(());
         }
-        self.tally.events += running.flush(now);
-        self.trace(node);
+        self.tally.events += running.flush(now, &mut self.trace);
+        trace::flushed(&mut self.trace, self.now, node, running);
         self.check(node)?;
         self.carry_outgoing(node)?;
         let Some(running) = self.nodes[node].running_mut() else { return Ok(()) };
@@ -72,8 +72,10 @@ impl Cluster {
                 observe::sent(&message);
                 self.checker.check_sent(self.now, &self.nodes, from, to, &message)?;
                 let to = place_of(to);
+                let digest = digest(&message);
+                trace::sent(&mut self.trace, from, to, digest);
                 if to < self.nodes.len() {
-                    self.sent.push(Sent { from, to, message });
+                    self.sent.push(Sent { from, to, digest, message });
                 }
             }
             Outgoing::Snapshot { to, offer, source } => self.begin_transfer(from, to, offer, source),
@@ -172,22 +174,5 @@ impl Cluster {
             done.map_or_else(|| "a change of members or leaders".to_owned(), |id| format!("changed at {id}"));
         let (at, node, truth) = (self.now, self.nodes[node].id, truth.to_owned());
         Err(Violation::ClientMisled { at, node, ticket, answer, truth })
-    }
-
-    /// Mixes what the node has come to into the trace hash.
-    fn trace(&mut self, node: usize) {
-        let Some(running) = self.nodes[node].running() else { return };
-        let raft = running.driver.raft();
-        let last = raft.last_entry();
-        let facts = [
-            self.now.as_nanos(),
-            node as u64,
-            raft.hard_state().current_term.0,
-            raft.commit_index().0,
-            last.index.0,
-            last.term.0,
-            running.driver.applied().index.0,
-        ];
-        facts.into_iter().for_each(|fact| self.trace.add(fact));
     }
 }

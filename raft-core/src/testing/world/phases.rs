@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::queue::Happening;
-use super::{Plan, Report, World};
+use super::{Report, World};
 use crate::quorum::Quorum;
 use crate::raft::{PeerStatus, Status};
 use crate::testing::cluster::{Action, Loss, Violation};
@@ -44,18 +44,22 @@ impl World {
     pub fn run(&mut self) -> Result<Report, Violation> {
         self.run_faults()?;
         let core = self.heal_quorum()?;
-        let mut recovered_in = 0;
-        let judged = self.is_core(&core);
-        if judged {
-            recovered_in = self.await_service(&core)?;
+        let mut recovered_in = None;
+        if self.is_core(&core) {
+            recovered_in = Some(self.await_service(&core)?);
             self.go_on_without_the_rest()?;
             self.heal_all()?;
             self.await_convergence()?;
             self.keep_the_peace()?;
             self.obey()?;
         }
+        Ok(self.report(recovered_in))
+    }
+
+    /// What it has amounted to so far, with the time in which a healed quorum served, if there was one to heal.
+    pub(super) fn report(&self, recovered_in: Option<u64>) -> Report {
         let tally = self.cluster.tally();
-        Ok(Report {
+        Report {
             events: tally.events,
             elections: self.cluster.elections(),
             crashes: tally.crashes,
@@ -66,10 +70,10 @@ impl World {
             installs: tally.installs,
             nodes: self.cluster.node_count() as u64,
             simulated: self.now.saturating_since(Time::ZERO),
-            judged,
-            recovered_in,
+            judged: recovered_in.is_some(),
+            recovered_in: recovered_in.unwrap_or_default(),
             trace_hash: self.cluster.trace_hash(),
-        })
+        }
     }
 
     /// The first phase alone.
@@ -326,14 +330,6 @@ fn describe_peers(peers: &[PeerStatus]) -> String {
         format!(" n{} {} {}/{}", peer.id.get(), peer.state, peer.match_index, peer.next_index)
     };
     peers.iter().map(describe).collect()
-}
-
-/// One run of `plan` under `seed`.
-///
-/// # Errors
-/// As [`World::run`].
-pub fn run_seed(seed: u64, plan: &Plan) -> Result<Report, Violation> {
-    guarded(|| World::new(seed, plan.clone())?.run())
 }
 
 /// Turns a panic into a violation: the code under test has found its own state wrong.

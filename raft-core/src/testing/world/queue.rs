@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::message::Message;
+use crate::testing::cluster::Sent;
 use crate::time::Time;
 
 /// Something that will happen; small, because the heap moves it about. What belongs to a process carries its
@@ -80,22 +80,15 @@ impl Queue {
     }
 }
 
-/// A message on its way.
-pub(super) struct Parcel {
-    pub(super) from: usize,
-    pub(super) to: usize,
-    pub(super) message: Message,
-}
-
 /// Messages on their way, by number; numbers are used again.
 #[derive(Default)]
 pub(super) struct Parcels {
-    slots: Vec<Option<Parcel>>,
+    slots: Vec<Option<Sent>>,
     free: Vec<u32>,
 }
 
 impl Parcels {
-    pub(super) fn put(&mut self, parcel: Parcel) -> u32 {
+    pub(super) fn put(&mut self, parcel: Sent) -> u32 {
         if let Some(number) = self.free.pop() {
             self.slots[number as usize] = Some(parcel);
             return number;
@@ -104,7 +97,7 @@ impl Parcels {
         u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 messages are on their way")
     }
 
-    pub(super) fn take(&mut self, number: u32) -> Option<Parcel> {
+    pub(super) fn take(&mut self, number: u32) -> Option<Sent> {
         let parcel = self.slots.get_mut(number as usize)?.take();
         if parcel.is_some() {
             self.free.push(number);
