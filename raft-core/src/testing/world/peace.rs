@@ -77,10 +77,13 @@ impl World {
         Ok(self.leader_and_term().filter(|(leader, _)| self.is_sound(*leader)))
     }
 
-    /// The leader, if every sound member follows it, and its term.
+    /// The leader, if every sound member follows it and it is not about to go, and its term.
     fn leader_and_term(&self) -> Option<(usize, Term)> {
         let leader = self.leader_from(0)?;
         let term = self.cluster.node(leader).raft()?.hard_state().current_term;
+        if self.cluster.node(leader).raft()?.handing_over_to().is_some() {
+            return None;
+        }
         let known = |raft: &Raft| (raft.leader_id(), raft.hard_state().current_term);
         let follows = |node| self.cluster.node(node).raft().map(known) == Some((Some(node_id(leader)), term));
         let mut members = self.cluster.members().into_iter().filter(|node| self.is_sound(*node));
