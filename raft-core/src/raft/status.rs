@@ -93,6 +93,15 @@ impl Raft {
         self.status_without(peers.collect())
     }
 
+    /// As a leader: the last entry known to be durable at each peer.
+    #[cfg(feature = "testing")]
+    pub(crate) fn match_indexes(&self) -> impl Iterator<Item = (NodeId, LogIndex)> {
+        let leader = if let Role::Leader(leader) = &self.role { Some(leader) } else { None };
+        leader
+            .into_iter()
+            .flat_map(|leader| leader.progress.iter().map(|(id, progress)| (id, progress.match_index)))
+    }
+
     fn status_without(&self, peers: Vec<PeerStatus>) -> Status {
         Status {
             id: self.id,

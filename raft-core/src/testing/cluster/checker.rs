@@ -19,6 +19,8 @@ mod clients;
 mod members;
 mod promises;
 
+use promises::check_matches;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -215,7 +217,7 @@ impl Checker {
             mark!(LeaderMissesQuorum);
         }
         self.views[place].leads = leads;
-        Ok(())
+        if leads { check_matches(at, place, nodes) } else { Ok(()) }
     }
 
     /// A power cut has struck in the middle of a step: of what the node came to, nobody may ever see anything but what it

@@ -200,6 +200,25 @@ pub enum Violation {
         /// Its words.
         message: String,
     },
+    /// A leader believes something of a peer's log that is not so.
+    #[error(
+        "{}: {}, which leads, believes that {} has entry {entry}, but the disk there holds {disk}",
+        when(*at),
+        name(*node),
+        name(*peer)
+    )]
+    MatchedInVain {
+        /// When.
+        at: Time,
+        /// The leader.
+        node: NodeId,
+        /// Of whom it believes that.
+        peer: NodeId,
+        /// The entry.
+        entry: EntryId,
+        /// What the peer's disk holds.
+        disk: String,
+    },
     /// A node asks voters not to mind their leader, and no leader wants that.
     #[error(
         "{}: {} campaigns for term {term} as if its leader had asked for that, which the leader of the term before has not",
@@ -289,6 +308,9 @@ impl Violation {
             Self::Halted { .. } => "A node stops only if its disk fails.",
             Self::CannotStart { .. } => "What a power cut leaves can be started from.",
             Self::Panicked { .. } => "No input makes the code find its own state wrong.",
+            Self::MatchedInVain { .. } => {
+                "A leader counts on a peer's copy only if the peer has told it, in this term, that it is durable. [Raft §5.3]"
+            }
             Self::Unbidden { .. } => {
                 "Only whom its leader asks to campaigns while the others hear that leader: reads by lease rest on it. [Ongaro \
                  §3.10, §6.4.1]"
@@ -320,6 +342,7 @@ impl Violation {
             Self::Halted { .. } => "Halted",
             Self::CannotStart { .. } => "CannotStart",
             Self::Panicked { .. } => "Panicked",
+            Self::MatchedInVain { .. } => "MatchedInVain",
             Self::Unbidden { .. } => "Unbidden",
             Self::Disturbed { .. } => "Disturbed",
             Self::NotRecovered { .. } => "NotRecovered",

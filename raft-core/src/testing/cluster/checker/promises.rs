@@ -10,7 +10,7 @@ use crate::message::{AppendOutcome, Message, RequestVote};
 use crate::raft::RoleName;
 use crate::testing::cluster::node::SimNode;
 use crate::time::Time;
-use crate::types::{LogIndex, NodeId, Term};
+use crate::types::{EntryId, LogIndex, NodeId, Term};
 
 impl Checker {
     pub(in crate::testing::cluster) fn check_sent(
@@ -84,6 +84,23 @@ impl Checker {
     }
 }
 
+/// What a leader believes to be on the disks of those who are in its term is there: nobody but itself could have made them
+/// remove it.
+pub(super) fn check_matches(at: Time, place: usize, nodes: &[SimNode]) -> Result<(), Violation> {
+    let Some(running) = nodes[place].running() else { return Ok(()) };
+    let raft = running.driver.raft();
+    let term = raft.hard_state().current_term;
+    for (id, index) in raft.match_indexes() {
+        let Some(entry) = raft.term_at(index).map(|term| EntryId::new(term, index)) else { continue };
+        let Some(peer) = nodes.get(place_of(id)) else { continue };
+        if is_in_term(peer, term) && !peer.vouches_for(entry) {
+            let (node, disk) = (raft.id(), peer.describe_disk());
+            return Err(Violation::MatchedInVain { at, node, peer: id, entry, disk });
+        }
+    }
+    Ok(())
+}
+
 fn is_in_term(node: &SimNode, term: Term) -> bool {
     node.disk_hard_state().current_term == term
 }
@@ -96,7 +113,7 @@ fn holds_as_in_memory(node: &SimNode, index: LogIndex) -> bool {
         return false;
     }
     match running.driver.raft().term_at(index) {
-        Some(term) => node.disk_holds(crate::types::EntryId::new(term, index)),
+        Some(term) => node.disk_holds(EntryId::new(term, index)),
         // Before the log: a published snapshot covers it.
         None => running.newest_snapshot().is_some_and(|snapshot| index <= snapshot.meta.last.index),
     }
