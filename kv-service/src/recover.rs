@@ -217,7 +217,12 @@ impl fmt::Display for Outlook<'_> {
             survivor.name
         )?;
         let (join, to) = (&survivor.peer_address, &survivor.client_address);
-        dropped.iter().try_for_each(|Member { name, peer_address: peer, client_address: client, role, .. }| {
+        // Who was replaced lately is among them, and so is who took its place, first.
+        let is_new =
+            |at: usize| dropped[..at].iter().all(|other| other.peer_address != dropped[at].peer_address);
+        let places = dropped.iter().enumerate().filter(|(at, _)| is_new(*at));
+        places.map(|(_, member)| member).try_for_each(|member| {
+            let Member { name, peer_address: peer, client_address: client, role, .. } = member;
             let as_before = match role {
                 MemberRole::Learner | MemberRole::Demoting | MemberRole::Leaving => " --learner",
                 _ => "",
@@ -247,4 +252,39 @@ fn role(role: MemberRole) -> &'static str {
 fn names(members: &[Member]) -> String {
     let names: Vec<_> = members.iter().map(|member| format!("{} ({})", member.name, member.id)).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use raft_core::types::{EntryId, NodeId};
+
+    use super::*;
+
+    fn member(id: u64, place: u64) -> Member {
+        Member {
+            id: NodeId::new(id).expect("ids are not 0"),
+            role: MemberRole::Voter,
+            newest_version: 1,
+            name: format!("n{place}"),
+            peer_address: format!("host{place}:7201"),
+            client_address: format!("host{place}:7101"),
+        }
+    }
+
+    #[test]
+    fn who_was_replaced_lately_is_not_brought_back_beside_its_successor() {
+        let report = Report {
+            survivor: member(1, 1),
+            dropped: vec![member(9, 2), member(3, 3), member(2, 2)],
+            old_cluster: None,
+            new_cluster: ClusterId(7),
+            known_committed: EntryId::ZERO,
+            last: EntryId::ZERO,
+            configuration: EntryId::ZERO,
+            removed_by: None,
+        };
+        let text = Outlook(&report).to_string();
+        let added: Vec<_> = text.lines().filter(|line| line.contains("member add")).collect();
+        assert!(added.len() == 2 && added[0].contains("add n2 ") && added[1].contains("add n3 "), "{text}");
+    }
 }

@@ -110,10 +110,12 @@ impl Raft {
         let RequestVote { term, last_entry, pre, forced } = request;
         // `[Ongaro §4.2.3]`: within the minimum election timeout of hearing from a leader, a server neither grants a
         // vote nor lets the request's term disturb it. A campaign that the leader itself asked for is exempt.
-        let bound_to_leader = (!forced || mutant!(ForcedVoteRefused))
-            && self.hears_from_leader()
-            && !mutant!(PromiseIgnored)
-            && !(pre && mutant!(QuestionDisturbs));
+        let bound_to_leader = !forced && self.hears_from_leader() && !mutant!(PromiseIgnored);
+        let bound_to_leader = match () {
+            () if mutant!(ForcedVoteRefused) => self.hears_from_leader(),
+            () if mutant!(QuestionDisturbs) => bound_to_leader && !pre,
+            () => bound_to_leader,
+        };
         if !bound_to_leader && !pre && term > self.hard_state.current_term {
             self.become_follower(term, None);
         }
