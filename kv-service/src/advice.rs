@@ -9,11 +9,11 @@ pub(crate) const PUT_BACK: &str = "\
 
 /// About a data folder that cannot be put back.
 pub(crate) const REPLACE: &str = "\
-    while a majority of the others goes on, empty the folder, start this node again with the same flags, and let it back \
-    in from any node with kvctl member replace NAME; if a majority is lost for ever, kvd recover lets one whole node go \
+    while a majority of the others goes on, empty the folder, start this node again with the same flags and \
+    --join-existing, and let it back in from any node with kvctl member replace NAME; if a majority is lost for ever, kvd recover lets one whole node go \
     on alone";
 
 /// About a node that stayed behind when another one of its cluster went on alone; follows what was found.
 pub(crate) const LEFT_BEHIND: &str = "\
     whoever stayed behind when kvd recover let another node go on alone: empty that folder, start the node again \
-    with the same flags, and let it in with kvctl member add";
+    with --join-existing and that other node in --join, and let it in with kvctl member add";

@@ -42,7 +42,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Let one survivor go on alone after a majority is lost for ever: shows what that costs, and asks
     ///
-    /// On a node that does not run. Writes that only the lost members had are gone then. Exit codes: 0 done, 1 cannot be
+    /// On a node that does not run. The other members are asked first: if one says that the cluster is alive, nothing is
+    /// done. Writes that only the lost members had are gone then. Exit codes: 0 done, 1 cannot be
     /// done, 2 usage, 4 not confirmed and nothing changed.
     Recover(RecoverArgs),
 }
@@ -56,6 +57,10 @@ pub struct RecoverArgs {
     /// Do not ask.
     #[arg(long)]
     pub yes: bool,
+    /// Go on though another member answers and says that the cluster is alive, or has left this node out. What only the
+    /// others have is given up, and the others, if they do run, go on as the old cluster
+    #[arg(long)]
+    pub others_are_lost: bool,
 }
 
 /// The command line of `kvd run`.
@@ -76,6 +81,10 @@ pub struct RunArgs {
     /// Peer addresses of all first members, this node's own among them; the same on each of them.
     #[arg(long, env = "KV_JOIN", value_name = "HOST:PORT,…", required = true, value_delimiter = ',')]
     pub join: Vec<Address>,
+    /// Found no cluster, whoever is listed: wait to be let in with kvctl member add or replace. --join names members then,
+    /// and may leave this node out.
+    #[arg(long, env = "KV_JOIN_EXISTING")]
+    pub join_existing: bool,
     /// Where clients reach this node [default: --client].
     #[arg(long, env = "KV_ADVERTISE_CLIENT", value_name = "HOST:PORT")]
     pub advertise_client: Option<Address>,
@@ -151,7 +160,8 @@ pub struct Config {
     pub client_address: Address,
     /// Where other nodes reach this node.
     pub peer_address: Address,
-    /// Peer addresses of all first members, ascending, each once, this node's own among them.
+    /// Peer addresses of all first members, ascending, each once, this node's own among them; without its own if it is to
+    /// found no cluster.
     pub join: Vec<Address>,
     /// How long a request may wait if its client does not say.
     pub request_timeout: Duration,
@@ -190,12 +200,20 @@ pub enum ConfigError {
     /// The list leaves this node out.
     #[error(
         "--join lists {} (expected this node's own peer address, {own}, among them): give every node the same list \
-         of all first members",
+         of all first members. One that is to be let into a cluster is started with --join-existing",
         list(.join)
     )]
     NotInJoinList {
         /// The list.
         join: Vec<Address>,
+        /// This node's peer address.
+        own: Address,
+    },
+    /// Nobody else is listed.
+    #[error(
+        "--join lists {own} alone, which is this node (expected a member too, as --join-existing was given)"
+    )]
+    NobodyToJoin {
         /// This node's peer address.
         own: Address,
     },
@@ -237,7 +255,7 @@ impl TryFrom<RunArgs> for Config {
         }
         let client_address = advertised("client", &args.client, args.advertise_client)?;
         let peer_address = advertised("peer", &args.peer, args.advertise_peer)?;
-        let join = join_list(args.join, &peer_address)?;
+        let join = join_list(args.join, &peer_address, args.join_existing)?;
         let positive = [
             ("--snapshot-every", args.snapshot_every == 0),
             ("--log-segment", args.log_segment.bytes() == 0),
@@ -293,10 +311,14 @@ fn advertised(
     Ok(address)
 }
 
-fn join_list(mut join: Vec<Address>, own: &Address) -> Result<Vec<Address>, ConfigError> {
+fn join_list(mut join: Vec<Address>, own: &Address, is_existing: bool) -> Result<Vec<Address>, ConfigError> {
     join.sort();
     if let Some(pair) = join.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(ConfigError::JoinedTwice { address: pair[0].clone() });
+    }
+    if is_existing {
+        join.retain(|address| address != own);
+        return if join.is_empty() { Err(ConfigError::NobodyToJoin { own: own.clone() }) } else { Ok(join) };
     }
     if !join.contains(own) {
         return Err(ConfigError::NotInJoinList { join, own: own.clone() });

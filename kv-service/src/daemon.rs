@@ -118,7 +118,7 @@ impl Daemon {
         let folder = DataFolder::lock(&config.dir)?;
         let connector: Arc<dyn Connector> = Arc::new(TcpConnector);
         let ancestors = folder.ancestors()?;
-        if let Some((node_id, cluster_id)) = folder.identify()? {
+        if let Some((node_id, cluster_id)) = DataFolder::identify(&config.dir)? {
             let local = local(&config, node_id, cluster_id);
             peers::refuse_other_cluster(&config.dir, &local, &ancestors, &connector).await?;
         }

@@ -90,9 +90,10 @@ impl DataFolder {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
-    /// The node that the folder is of, and its cluster; `None` for a fresh folder. Changes nothing.
-    pub(crate) fn identify(&self) -> Result<Option<(NodeId, Option<ClusterId>)>, FolderError> {
-        let found = raft_log::identify(&self.path.join(LOG), StdFs)?;
+    /// The node that the folder at `path` is of, and its cluster; `None` if it is fresh, or there is none. Needs no lock,
+    /// and changes nothing.
+    pub(crate) fn identify(path: &Path) -> Result<Option<(NodeId, Option<ClusterId>)>, FolderError> {
+        let found = raft_log::identify(&path.join(LOG), StdFs)?;
         Ok(found.map(|(node_id, hard_state)| (node_id, hard_state.cluster_id)))
     }
 

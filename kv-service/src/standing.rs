@@ -152,7 +152,8 @@ impl Watcher {
     }
 }
 
-async fn ask(address: String) -> Option<NodeStatus> {
+/// The account that the node at `address` gives of itself, if it answers soon.
+pub(crate) async fn ask(address: String) -> Option<NodeStatus> {
     let client = Client::new([&address], kv_client::Options::default()).ok()?;
     client.with_deadline(INQUIRY_TIMEOUT).status(&address).await.ok()
 }

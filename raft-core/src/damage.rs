@@ -25,9 +25,10 @@ impl Damage {
         Self { holes: holes.into_iter().collect(), floor, filling: VecDeque::new() }
     }
 
-    /// The first entry that cannot be read, or is missing behind `last`, the end of the log.
+    /// The first entry that cannot be read, or is missing behind `last`, the end of the log. Who does not know what is missing
+    /// says that something may be.
     pub(crate) fn first_hole(&self, last: EntryId) -> Option<LogIndex> {
-        let missing = matches!(self.floor, VoteFloor::Entry(floor) if floor > last);
+        let missing = self.floor_above(last) != Some(last);
         self.holes.first().copied().or_else(|| missing.then(|| last.index.next()))
     }
 

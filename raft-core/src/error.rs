@@ -41,10 +41,11 @@ pub enum StartError {
         /// The latest entry.
         entry: EntryId,
     },
-    /// The log is damaged, and no other member has what is missing.
+    /// The log is damaged, and as far as it can be read there is no other voter that has what is missing.
     #[error(
-        "start: the entry at index {index} is damaged, and no other member of the cluster could send it again (put back \
-         exactly this folder as it last was, or found a new cluster from an export)"
+        "start: the entry at index {index} is damaged, and by what can be read of the log this node is the only voter, so \
+         nobody could send it again (if voters were let in later, replace this node by a fresh one from any of them; if \
+         not, put back exactly this folder as it last was, or found a new cluster from an export)"
     )]
     NobodyToMend {
         /// First entry that is damaged or missing.

@@ -13,7 +13,6 @@ macro_rules! mark {
 
 /// Nothing.
 #[cfg(not(feature = "testing"))]
-#[expect(unused_macros, reason = "for places in the core that cannot be seen from outside")]
 macro_rules! mark {
     ($name:ident) => {};
 }
@@ -84,6 +83,10 @@ mod counters {
         EntryRotted: "an entry rots",
         HoleReported: "a follower tells its leader of an entry that it has lost",
         HoleMended: "an entry that was lost is written again",
+        TailLost: "a disk loses the end of its log, and knows it",
+        TailForgotten: "a disk loses the end of its log, and not even knows what it was",
+        VoteBelowFloorRefused: "a node refuses its vote for the sake of what it has lost",
+        TailMadeGood: "a log that had lost its end has caught up with what it was",
         FolderLost: "a node loses its folder",
         NodeGreeted: "a fresh node learns which cluster it belongs to",
         // Members.

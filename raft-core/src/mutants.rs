@@ -67,6 +67,8 @@ mod planted {
         PreVoteCountsAsVote: "the answer to a question counts as a vote [Ongaro §9.6]",
         TermCountsAsVote: "an answer of a later term counts as a vote",
         TermWithoutStepDown: "a leader enters a later term and goes on leading [Raft §5.1]",
+        ForcedVoteRefused: "a voter that hears its leader refuses whom that leader sends [Ongaro §4.2.3]",
+        QuestionDisturbs: "a voter that hears its leader would vote for another [Ongaro §9.6]",
         PromiseIgnored: "a vote although a leader was heard from [Ongaro §4.2.3]",
         PromiseForgottenAtRestart: "a restart forgets that a leader was heard from [Ongaro §6.4.1]",
         // Replication.
@@ -86,6 +88,7 @@ mod planted {
         CommitOwnBeforeDurable: "a leader counts its own copy before it is durable",
         CommitAsToldByAppend: "a follower commits what it was told of beyond what matches [Raft Figure 2]",
         CommitAsToldByHeartbeat: "the same, told by a heartbeat",
+        OwnHoleCounts: "a leader counts its own copy though it cannot be read",
         CommitMinority: "one voter less than a majority commits",
         // Applying.
         ApplyBeforeDurable: "an entry is applied before it is durable here",
@@ -102,6 +105,7 @@ mod planted {
         RequestNameReused: "a restarted follower reuses the names of its requests for reads",
         LeaseIgnoresDrift: "a lease lasts longer than the voters' promise on a faster clock [Ongaro §6.4.1]",
         LeaseFromReceipt: "a lease begins when the answer arrives, not when the question left",
+        OrderOfEarlierTermObeyed: "who is asked to campaign does so however late the request is [Ongaro §3.10]",
         LeaseAfterTransfer: "a lease goes on after somebody was asked to campaign",
         // Members.
         ConfigurationIgnored: "followers do not bring configurations into force [Raft §6]",
@@ -113,10 +117,13 @@ mod planted {
         LearnerCounts: "learners count for majorities",
         SnapshotForgetsMembers: "a snapshot lists the members of the log's start",
         // Snapshots and damage.
+        HalfFoundingKept: "a founding that a crash has cut short is neither repeated nor forgotten",
         PublishBeforeTermDurable: "a snapshot is published before its leader's term is durable",
         AckOverHole: "an entry behind a damaged one is acknowledged",
         CampaignWithHole: "a node that has lost entries campaigns",
         HoleForgottenByVote: "a vote goes by what is left of the log",
+        LostTailForgottenByVote: "a vote goes by what is left of a log that has lost its end",
+        UnknownFloorVotes: "a vote although nobody knows how far the log went",
         // Liveness.
         JointNeverLeft: "nobody leaves a joint configuration",
         LearnerNeverPromoted: "a learner that has caught up stays one",

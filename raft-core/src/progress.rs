@@ -1,7 +1,8 @@
 //! What a leader knows about one peer: how far it matches, what to send next, what is on its way.
 //!
-//! Invariant (progress): `match_index < next_index`, but while the peer mends a hole in its log. `match_index` only rises within a term, and only by an
-//! acknowledgement of that term; in `Replicate`, `next_index` runs ahead of it by what is in flight.
+//! Invariant (progress): `match_index < next_index`, but while the peer mends a hole in its log. `match_index` only rises
+//! within a term, and only by an acknowledgement of that term; in `Replicate`, `next_index` runs ahead of it by what is in
+//! flight.
 
 use std::collections::VecDeque;
 

@@ -110,7 +110,7 @@ impl Raft {
                 configurations.push(index, Arc::new(configuration));
             }
         }
-        let mut hard_state = unless_half_founded(recovered.hard_state, terms.last());
+        let mut hard_state = unless_half_founded(recovered.hard_state, terms.last(), recovered.floor);
         if mutant!(VoteForgottenAtRestart) {
             hard_state.voted_for = None;
         }
@@ -477,10 +477,11 @@ impl Raft {
 }
 
 /// A crash cut the founding of a cluster short: its id is durable, the entry that sets the members is not. Nobody has heard of
-/// that cluster, for it is told only once all of it is durable; so it never was.
-fn unless_half_founded(hard_state: HardState, last: EntryId) -> HardState {
-    let half = last == EntryId::ZERO && hard_state.current_term == Term(1) && hard_state.voted_for.is_none();
-    if half { HardState::default() } else { hard_state }
+/// that cluster, for it is told only once all of it is durable; so it never was. A log that has lost entries is another case.
+fn unless_half_founded(hard_state: HardState, last: EntryId, floor: VoteFloor) -> HardState {
+    let never_written = last == EntryId::ZERO && floor == VoteFloor::LastEntry;
+    let half = never_written && hard_state.current_term == Term(1) && hard_state.voted_for.is_none();
+    if half && !mutant!(HalfFoundingKept) { HardState::default() } else { hard_state }
 }
 
 /// Invariant (stores-agree): the log holds the snapshot's last entry, and the stored term is no earlier than any entry's:

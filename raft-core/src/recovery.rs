@@ -34,8 +34,9 @@ pub struct Recovery {
 pub struct Report {
     /// Who goes on.
     pub survivor: Member,
-    /// Everybody else, of the newest configuration and of the one before it, which may be the committed one. They are no
-    /// members any more; what is acknowledged and only they had is lost.
+    /// Everybody else: of the newest configuration that lists the survivor, of those after it, and of the one before it,
+    /// for any of them may be the committed one. They are no members any more; what is acknowledged and only they had is
+    /// lost.
     pub dropped: Vec<Member>,
     /// The cluster that ends.
     pub old_cluster: Option<ClusterId>,
@@ -48,6 +49,9 @@ pub struct Report {
     pub last: EntryId,
     /// The entry with the new configuration.
     pub configuration: EntryId,
+    /// The entry that had removed the survivor, if one did: where it was committed, the others went on without it, and what it
+    /// has may be long out of date.
+    pub removed_by: Option<LogIndex>,
 }
 
 impl Report {
@@ -68,12 +72,14 @@ pub enum RecoveryError {
         /// The node.
         id: NodeId,
     },
-    /// It was removed, or never admitted: what it has may be long out of date.
-    #[error("node {id} is not listed in its newest configuration, entry {index}: recover a node that is")]
+    /// It was removed for certain, or never admitted: what it has may be long out of date.
+    #[error(
+        "node {id} is no member of its cluster by what is committed, entry {index}: recover a node that is"
+    )]
     NoMember {
         /// The node.
         id: NodeId,
-        /// The entry.
+        /// The entry with the newest configuration that is known to be committed, or is the first in the log.
         index: LogIndex,
     },
     /// It votes alone already.
@@ -103,12 +109,19 @@ pub fn go_on_alone(
     snapshot: &SnapshotMeta,
     new_cluster: ClusterId,
 ) -> Result<Recovery, RecoveryError> {
-    let mut newest_first = configurations(recovered, snapshot);
-    let (index, configuration) = newest_first.next().ok_or(RecoveryError::NoCluster { id })?;
-    let own = configuration.member(id).ok_or(RecoveryError::NoMember { id, index })?;
-    if configuration.quorum().voters() == [id] {
+    let newest_first: Vec<_> = configurations(recovered, snapshot).collect();
+    let &(newest, in_force) = newest_first.first().ok_or(RecoveryError::NoCluster { id })?;
+    if in_force.quorum().voters() == [id] {
         return Err(RecoveryError::Alone { id });
     }
+    // Of changes that may have been committed or not, one that removes the survivor does not bind it: nobody else is left
+    // to say that it was.
+    let is_member = |(_, configuration): &(_, &Configuration)| configuration.member(id).is_some();
+    let listed = newest_first.iter().position(is_member);
+    let oldest = newest_first.last().map_or(newest, |(index, _)| *index);
+    let listed = listed.ok_or(RecoveryError::NoMember { id, index: oldest })?;
+    let (_, configuration) = newest_first[listed];
+    let own = configuration.member(id).expect("found by its being listed");
     if let Some(index) = first_damaged(recovered) {
         return Err(RecoveryError::Damaged { index });
     }
@@ -128,20 +141,31 @@ pub fn go_on_alone(
         append: configuration_block(&alone, entry).into(),
         ..Write::default()
     };
-    let mut dropped = configuration.members().to_vec();
-    let before = newest_first.next().map_or(&[][..], |(_, before)| before.members());
-    dropped.extend(before.iter().filter(|member| configuration.member(member.id).is_none()).cloned());
-    dropped.retain(|member| member.id != id);
     let report = Report {
         survivor,
-        dropped,
+        dropped: others(id, newest_first.iter().take(listed + 2)),
         old_cluster: recovered.hard_state.cluster_id,
         new_cluster,
         known_committed: snapshot.last,
         last,
         configuration: entry,
+        removed_by: (listed > 0).then(|| newest_first[listed - 1].0),
     };
     Ok(Recovery { write, report })
+}
+
+/// Everybody but `id`, as the first of the configurations that lists them does.
+fn others<'a>(
+    id: NodeId,
+    newest_first: impl Iterator<Item = &'a (LogIndex, &'a Configuration)>,
+) -> Vec<Member> {
+    let mut others = Vec::<Member>::new();
+    for member in newest_first.flat_map(|(_, configuration)| configuration.members()) {
+        if member.id != id && others.iter().all(|other| other.id != member.id) {
+            others.push(member.clone());
+        }
+    }
+    others
 }
 
 /// The configurations and the entries that set them, the one in force first.

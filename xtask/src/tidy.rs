@@ -5,6 +5,7 @@
 
 mod crates;
 mod documents;
+mod links;
 mod purity;
 mod shape;
 mod strata;
@@ -57,4 +58,5 @@ pub(crate) const RULES: &[Rule] = &[
     Rule { name: "adr", check: documents::adr },
     Rule { name: "documents", check: documents::documents },
     Rule { name: "architecture", check: documents::architecture },
+    Rule { name: "links", check: links::links },
 ];

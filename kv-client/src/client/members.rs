@@ -32,10 +32,12 @@ impl Client {
                 Ok(response) => return Ok(Some(response.index)),
                 Err(error) => error,
             };
-            // Of an attempt that was not answered, the next one may find the effect.
+            // Of an attempt that was not answered, the next one may find the effect; who was to vote may vote by then.
             match refusal(&error).filter(|_| trial.maybe_applied()) {
                 Some(Refusal::MembersUnchanged(
-                    ChangeRefusal::Unchanged | ChangeRefusal::UnknownMember { .. },
+                    ChangeRefusal::Unchanged
+                    | ChangeRefusal::UnknownMember { .. }
+                    | ChangeRefusal::VotesAlready { .. },
                 )) => return Ok(None),
                 Some(Refusal::MembersUnchanged(ChangeRefusal::InProgress { .. })) => trial.pause().await,
                 _ => return Err(error),

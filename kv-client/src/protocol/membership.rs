@@ -148,7 +148,7 @@ pub enum MoveRefusal {
         /// The node.
         id: u64,
     },
-    /// There is nobody else.
+    /// Nobody else is there to take over now.
     #[error("no other voter was heard from within an election timeout")]
     Nobody,
     /// One move at a time.
@@ -165,4 +165,7 @@ pub enum MoveRefusal {
         /// The chosen node.
         to: u64,
     },
+    /// There is one voter, and it leads.
+    #[error("there is no other voter: add one, or promote a learner, first")]
+    OnlyVoter,
 }

@@ -153,7 +153,7 @@ pub struct MemberStatus {
     pub match_index: Option<u64>,
     /// If a leader says so: entries of its log that the member is not known to have.
     pub lag: Option<u64>,
-    /// If a leader says so: milliseconds since the member was last heard from.
+    /// If a leader says so: milliseconds since the member was last heard from; `None`: not since it leads.
     pub silent_ms: Option<u64>,
     /// If a leader says so: how the member is fed: `probe`, `replicate` or `snapshot`.
     pub feeding: Option<String>,

@@ -1,6 +1,8 @@
 //! Calls of an operator whose answers are lost.
 
-use kv_client::protocol::{Answer, Body, ChangeRefusal, MemberChange, MoveRefusal, Reason, Refusal};
+use kv_client::protocol::{
+    Answer, Body, ChangeRefusal, MemberChange, MoveRefusal, Reason, Refusal, WishedMember, WishedRole,
+};
 use kv_client::{Cause, Error};
 
 use crate::fake::{Action, Fake, Seen};
@@ -35,6 +37,26 @@ async fn a_change_whose_answer_is_lost_is_found_done_by_the_next_attempt() {
         one_by_one(&fake, [Action::ServeAndClose, in_progress, unchanged(found)]);
         assert_eq!(fake.client(&["n0"]).change_members(remove(), false).await.unwrap(), None);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_learner_that_votes_by_the_time_of_the_next_attempt_is_as_wished() {
+    let wished = WishedMember {
+        id: 4,
+        name: "n4".to_owned(),
+        peer_address: "n4".to_owned(),
+        client_address: "n4".to_owned(),
+        newest_version: 1,
+        role: WishedRole::Promotable,
+    };
+    let votes_already = || unchanged(ChangeRefusal::VotesAlready { id: 4 });
+    let fake = Fake::three();
+    one_by_one(&fake, [Action::ServeAndClose, votes_already()]);
+    let put = || vec![MemberChange::Put(wished.clone())];
+    assert_eq!(fake.client(&["n0"]).change_members(put(), false).await.unwrap(), None);
+    one_by_one(&fake, [votes_already()]);
+    let error = fake.client(&["n0"]).change_members(put(), false).await.unwrap_err();
+    assert!(matches!(error, Error::NotApplied(_)), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

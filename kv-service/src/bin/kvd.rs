@@ -45,7 +45,10 @@ fn run(args: RunArgs) -> ExitCode {
 
 fn recover(args: &RecoverArgs) -> Result<ExitCode, Box<dyn Error>> {
     let survivor = Survivor::examine(&args.dir)?;
-    println!("{}", Prospect(survivor.report()));
+    println!("{}", Prospect(&survivor));
+    if !args.others_are_lost {
+        survivor.ask_others()?;
+    }
     if !args.yes && !is_confirmed()? {
         println!("Not confirmed: nothing was changed.");
         return Ok(EXIT_NOT_CONFIRMED.into());

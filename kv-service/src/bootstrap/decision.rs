@@ -6,6 +6,9 @@
 //!
 //! Two nodes with different lists could found two clusters; the founder of either waits for a node that names the
 //! other's list, so it writes nothing.
+//!
+//! Whoever is to join a cluster that exists lists others, but not itself. Nobody who lists it can have the same list: so
+//! it founds nothing, and nobody founds with it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,7 +26,8 @@ pub(crate) struct Introduction {
     pub(crate) name: String,
     pub(crate) peer_address: String,
     pub(crate) client_address: String,
-    /// The peer addresses that it was told to found a cluster with.
+    /// The peer addresses that it was told to found a cluster with, its own among them; or, without its own, those of the
+    /// cluster that it is to join.
     pub(crate) join: Vec<String>,
     pub(crate) cluster_id: Option<ClusterId>,
 }
@@ -80,6 +84,12 @@ pub(crate) enum Reason {
         "the node listed as {address} does not answer ({why}): start it, or correct --join on every node"
     )]
     Silent { address: String, why: String },
+    /// It does not list itself.
+    #[error(
+        "none of the listed nodes that answer belongs to a cluster, and this node was started with --join-existing: it \
+         founds nothing, serves nothing, and waits to be let in with kvctl member add"
+    )]
+    JoinsExisting,
     /// Two lists.
     #[error(
         "node {peer} at {address} was given another list: {} (here: {}): give every node the same --join",
@@ -145,8 +155,7 @@ impl Introduction {
     }
 }
 
-/// Decides for the node that calls itself `own`, whose list is ascending and holds its own address. `contacts` has
-/// the other listed addresses.
+/// Decides for the node that calls itself `own`, whose list is ascending. `contacts` has the other listed addresses.
 pub(crate) fn decide(own: &Introduction, contacts: &BTreeMap<String, Contact>) -> Decision {
     match why_not(own, contacts) {
         Some(reason) => Decision::Wait(reason),
@@ -164,6 +173,7 @@ fn found(own: &Introduction, contacts: &BTreeMap<String, Contact>) -> Decision {
 
 fn why_not(own: &Introduction, contacts: &BTreeMap<String, Contact>) -> Option<Reason> {
     cluster_there(contacts)
+        .or_else(|| (!own.join.contains(&own.peer_address)).then_some(Reason::JoinsExisting))
         .or_else(|| met(contacts).find_map(|(address, peer, _)| mismatch(own, address, peer)))
         .or_else(|| same_node(own, contacts))
         .or_else(|| out_of_reach(own, contacts))
@@ -296,6 +306,18 @@ mod tests {
     fn a_list_of_one_is_founded_at_once() {
         let own = Introduction { join: vec!["a:1".to_owned()], ..node(1) };
         assert!(matches!(decide(&own, &BTreeMap::new()), Decision::Found(_)));
+    }
+
+    #[test]
+    fn a_node_that_does_not_list_itself_founds_nothing_and_nobody_founds_with_it() {
+        let others = || LIST[1..].iter().map(|address| (*address).to_owned()).collect();
+        let joining = Introduction { join: others(), ..node(1) };
+        let alike = |number| Introduction { join: others(), ..node(number) };
+        let contacts = BTreeMap::from([("b:1".to_owned(), met(alike(2))), ("c:1".to_owned(), met(alike(3)))]);
+        assert_eq!(decide(&joining, &contacts), Decision::Wait(Reason::JoinsExisting));
+        let joining = Introduction { join: vec!["a:1".to_owned(), "b:1".to_owned()], ..node(3) };
+        let found = reason(1, [met(node(2)), met(joining)]);
+        assert!(matches!(found, Reason::OtherList { .. }), "{found}");
     }
 
     #[test]

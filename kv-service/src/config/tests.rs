@@ -44,6 +44,18 @@ fn a_list_that_leaves_the_node_out_or_names_one_twice_is_refused() {
 }
 
 #[test]
+fn a_node_that_is_to_join_a_cluster_lists_others_and_never_itself() {
+    let (own, other) = ("127.0.0.1:7201", "127.0.0.1:7202");
+    for list in [other.to_owned(), format!("{own},{other}")] {
+        let base = [&ADDRESSES[..], &["--join", &list, "--join-existing"]].concat();
+        let join: Vec<_> = parse(&base).unwrap().join;
+        assert_eq!(join.iter().map(Address::as_str).collect::<Vec<_>>(), [other]);
+    }
+    let text = refused(&with(&["--join", own, "--join-existing"]));
+    assert!(text.contains(own) && text.contains("alone"), "{text}");
+}
+
+#[test]
 fn an_address_that_nobody_can_reach_must_be_advertised_by_another_one() {
     let any = ["--client", "0.0.0.0:7101", "--peer", "127.0.0.1:7201", "--join", "127.0.0.1:7201"];
     let text = refused(&any);

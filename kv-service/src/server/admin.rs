@@ -116,12 +116,19 @@ impl Service {
                 TransferError::NotVoter { to } => MoveRefusal::NotVoter { id: to.get() },
                 TransferError::LeadsAlready { id } => MoveRefusal::LeadsAlready { id: id.get() },
                 TransferError::InProgress { to } => MoveRefusal::InProgress { to: to.get() },
+                _ if self.votes_alone() => MoveRefusal::OnlyVoter,
                 _ => MoveRefusal::Nobody,
             },
             Err(HandOverError::Elsewhere { to, .. }) => MoveRefusal::NotTaken { to: to.get() },
             Err(_) => return Err(Refusal::Unknown(Reason::Stopping)),
         };
         Err(not_moved(refusal))
+    }
+
+    /// Whether nobody else could lead, whoever may be silent.
+    fn votes_alone(&self) -> bool {
+        let observation = self.observed.borrow();
+        observation.configuration.as_ref().is_some_and(|members| members.quorum().incoming.len() == 1)
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::outbox::Answered;
 use super::service::Service;
 use crate::CLUSTER_VERSION;
+use crate::advice::REPLACE;
 use crate::store::{Checkpoint, Store};
 
 /// How long the state may be away, while a snapshot is loaded into it, before the status is told without it.
@@ -31,7 +32,7 @@ impl Service {
             Ok(Err(_)) => return self.refused(Refusal::NotApplied(Reason::Stopping)),
             Err(_) => (StoreStatus::default(), Some("a snapshot is being loaded".to_owned())),
         };
-        let note = self.note.borrow().clone().or(loading);
+        let note = self.note.borrow().clone().or_else(|| ailment(&status.raft)).or(loading);
         let observation = self.observed.borrow().clone();
         let status = NodeStatus { note, store, ..self.node_status(&status, &observation) };
         self.answered(Ok(Answer::Status), Bytes::from(status.encode()))
@@ -71,6 +72,21 @@ impl Service {
     }
 }
 
+/// What keeps the node from leading, and perhaps from voting, though it runs.
+fn ailment(raft: &raft_core::Status) -> Option<String> {
+    if !raft.may_vote {
+        return Some(format!("the end of its log is lost, so it never votes again: {REPLACE}"));
+    }
+    if let Some(index) = raft.first_hole {
+        return Some(format!(
+            "entry {index} of its log is damaged or missing: it cannot lead before another member has sent that again"
+        ));
+    }
+    let stuck =
+        "its disk is full, or has not answered for an election timeout: it cannot lead before that is mended";
+    raft.disk_is_stuck.then(|| stuck.to_owned())
+}
+
 /// The members, and what a leader knows of them.
 fn member_statuses(configuration: &Configuration, raft: &raft_core::Status) -> Vec<MemberStatus> {
     let status = |member: &Member| {
@@ -87,7 +103,9 @@ fn member_statuses(configuration: &Configuration, raft: &raft_core::Status) -> V
             client_address: member.client_address.clone(),
             match_index: match_index.map(|index| index.0),
             lag: match_index.map(|index| raft.last.index.since(index)),
-            silent_ms: peer.map(|peer| u64::try_from(peer.silent_for.as_millis()).unwrap_or(u64::MAX)),
+            silent_ms: peer
+                .filter(|peer| peer.was_heard)
+                .map(|peer| u64::try_from(peer.silent_for.as_millis()).unwrap_or(u64::MAX)),
             feeding: peer.map(|peer| peer.state.to_owned()),
             lost_acknowledged: peer.is_some_and(|peer| peer.lost_acknowledged),
         }
@@ -131,4 +149,27 @@ fn store_status(store: &Store) -> StoreStatus {
 
 fn hash(checkpoint: Checkpoint) -> StateHash {
     StateHash { index: checkpoint.index.0, hash: format!("{:032x}", checkpoint.hash) }
+}
+
+#[cfg(test)]
+mod tests {
+    use raft_core::snapshot::SnapshotMeta;
+    use raft_core::storage::Recovered;
+    use raft_core::{LogIndex, NodeId, Options, Raft, Time};
+
+    use super::ailment;
+
+    #[test]
+    fn what_keeps_a_node_from_leading_is_told() {
+        let id = NodeId::new(1).expect("1 is not 0");
+        let raft = Raft::new(id, Options::default(), 1, Time::ZERO, Recovered::default(), SnapshotMeta::NONE);
+        let mut status = raft.expect("nothing is amiss").status();
+        assert_eq!(ailment(&status), None);
+        status.disk_is_stuck = true;
+        assert!(ailment(&status).unwrap().contains("disk is full"));
+        status.first_hole = Some(LogIndex(7));
+        assert!(ailment(&status).unwrap().starts_with("entry 7 of its log"));
+        status.may_vote = false;
+        assert!(ailment(&status).unwrap().contains("kvctl member replace"));
+    }
 }

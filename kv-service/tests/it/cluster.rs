@@ -168,6 +168,25 @@ impl Node {
         command
     }
 
+    /// Runs with exactly these flags from now on, besides the data folder.
+    pub(crate) fn run_instead(&mut self, command_line: &str) {
+        let words: Vec<_> = command_line.split(' ').collect();
+        let told = |flag: &str| words[words.iter().position(|word| *word == flag).expect("the flag") + 1];
+        assert_eq!(
+            (told("--name"), told("--client"), told("--peer")),
+            (&*self.name, &*self.client, &*self.peer)
+        );
+        self.join = told("--join").to_owned();
+        self.flags
+            .extend(words.iter().filter(|word| **word == "--join-existing").map(|&flag| flag.to_owned()));
+    }
+
+    /// Gives it other addresses, which its list, of the other members, does not name.
+    pub(crate) fn move_away(&mut self) {
+        [self.client, self.peer] = <[String; 2]>::try_from(free_addresses(2)).expect("as many as asked for");
+        self.flags.push("--join-existing".to_owned());
+    }
+
     /// Gives it another list.
     pub(crate) fn join_instead(&mut self, join: &str) {
         self.join = join.to_owned();

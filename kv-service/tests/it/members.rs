@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use kv_client::KvStore;
+use rustix::process::Signal;
 
-use crate::cluster::{Cluster, eventually};
+use crate::cluster::{Cluster, Node, eventually};
 use crate::load::Load;
 
 fn rounds() -> usize {
@@ -78,6 +79,8 @@ async fn a_member_that_lost_its_folder_is_replaced_under_load_at_the_same_name_a
         added.fails(1, &["is the name of member", "kvctl member replace"]);
         let said = cluster.kvctl(&["member", "replace", &name]).await.succeeds();
         told(&load, &format!("{name} wiped and replaced"), said.took).await;
+        let again = cluster.kvctl(&["member", "replace", &name]).await.succeeds();
+        assert!(again.err.contains("not lost") && !again.out.contains("since entry"), "{again:?}");
         let led = cluster.led().await;
         let member = led.members.iter().find(|member| member.name == name).unwrap();
         assert!(member.voter && member.node_id != before && led.members.len() == 3, "{:?}", led.members);
@@ -135,6 +138,84 @@ async fn a_learner_learns_is_promoted_and_is_seen_in_the_list() {
     assert!(members.iter().all(|member| member["role"] == "voter" && member["lag"].is_u64()), "{listed}");
     cluster.admit(at, &[]).await.succeeds();
     cluster.settle().await;
+}
+
+#[tokio::test]
+async fn a_learner_is_replaced_by_a_learner() {
+    let mut cluster = Cluster::start(1);
+    cluster.client().put(b"key", b"value").await.unwrap();
+    let at = cluster.add();
+    cluster.admit(at, &["--learner"]).await.succeeds();
+    let before = cluster.nodes[at].serves().await.node_id;
+    cluster.nodes[at].wipe();
+    cluster.nodes[at].start();
+    cluster.nodes[at].says("stranger").await;
+    let said = cluster.kvctl(&["member", "replace", "n2"]).await.succeeds();
+    assert!(said.out.contains("is a learner, since entry"), "{said:?}");
+    cluster.nodes[at].has_applied("key", b"value").await;
+    assert_eq!(cluster.voters().await, ["n1"]);
+    assert_ne!(cluster.nodes[at].serves().await.node_id, before);
+}
+
+#[tokio::test]
+async fn a_replacement_under_way_is_waited_for_when_it_is_asked_for_again() {
+    let mut cluster = Cluster::start(3);
+    let lost = cluster.follower().await;
+    let name = cluster.nodes[lost].name.clone();
+    cluster.nodes[lost].wipe();
+    cluster.nodes[lost].start();
+    let id = cluster.nodes[lost].serves().await.node_id;
+    let Node { client, peer, .. } = &cluster.nodes[lost];
+    let replace = ["member", "replace", &name, "--peer", peer, "--client", client, "--id", &id];
+    // Admitted, and then out of reach: it cannot have caught up, but it is in.
+    cluster.nodes[lost].signal(Signal::STOP);
+    let begun = cluster.kvctl(&[&replace[..], &["--wait", "100ms"]].concat()).await;
+    begun.fails(6, &["not finished"]);
+    cluster.nodes[lost].signal(Signal::CONT);
+    let said = cluster.kvctl(&["member", "replace", &name]).await.succeeds();
+    assert!(said.out.contains(&format!("{name} ({id}) is a voter")), "{said:?}");
+    assert_eq!(cluster.voters().await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_node_in_the_place_of_one_with_another_name_is_asked_for_twice_and_comes_once() {
+    let mut cluster = Cluster::start(3);
+    let gone = cluster.follower().await;
+    let name = cluster.nodes[gone].name.clone();
+    let at = cluster.add();
+    let Node { name: newcomer, client, peer, .. } = &cluster.nodes[at];
+    let replace = ["member", "replace", &name, "--name", newcomer, "--peer", peer, "--client", client];
+    let said = cluster.kvctl(&replace).await.succeeds();
+    assert!(said.out.contains("is a voter, since entry"), "{said:?}");
+    let again = cluster.kvctl(&replace).await.succeeds();
+    assert!(again.err.contains("is no member") && !again.out.contains("since entry"), "{again:?}");
+    cluster.kvctl(&["member", "replace", &name]).await.fails(3, &["no member has the name"]);
+    let voters = cluster.voters().await;
+    assert!(voters.len() == 3 && !voters.contains(&name) && voters.contains(newcomer), "{voters:?}");
+}
+
+#[tokio::test]
+async fn a_member_that_was_started_with_other_addresses_is_reachable_again_once_it_is_added_with_them() {
+    let mut cluster = Cluster::start(3);
+    let learner = cluster.add();
+    cluster.admit(learner, &["--learner"]).await.succeeds();
+    let voter = (cluster.leader().await + 1) % 3;
+    for (at, flags) in [(voter, &[][..]), (learner, &["--learner"])] {
+        let before = cluster.nodes[at].serves().await.node_id;
+        cluster.nodes[at].kill();
+        cluster.nodes[at].move_away();
+        cluster.nodes[at].start();
+        cluster.client().put(b"key", cluster.nodes[at].name.as_bytes()).await.unwrap();
+        cluster.admit(at, flags).await.succeeds();
+        cluster.nodes[at].has_applied("key", cluster.nodes[at].name.as_bytes()).await;
+        let led = cluster.led().await;
+        let member = led.members.iter().find(|member| member.node_id == before).unwrap();
+        let known = (&member.peer_address, &member.client_address, member.voter);
+        assert_eq!(known, (&cluster.nodes[at].peer, &cluster.nodes[at].client, at == voter));
+        let again = cluster.admit(at, flags).await.succeeds();
+        assert!(!again.out.contains("since entry"), "{again:?}");
+    }
+    assert_eq!(cluster.voters().await.len(), 3);
 }
 
 #[tokio::test]

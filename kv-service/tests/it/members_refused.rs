@@ -12,19 +12,20 @@ async fn a_change_that_leaves_too_few_voters_in_reach_is_refused_unless_forced()
     let leader = cluster.leader().await;
     let (dead, other) = ((leader + 1) % 3, (leader + 2) % 3);
     let names: Vec<_> = cluster.nodes.iter().map(|node| node.name.clone()).collect();
-    cluster.nodes[dead].kill();
-    eventually("that the leader misses it", async || {
+    let silent_ms = async |cluster: &Cluster| {
         let members = cluster.nodes[leader].status().await?.members;
-        let silent = members.into_iter().find(|member| member.name == names[dead])?.silent_ms?;
-        (silent > 1000).then_some(())
-    })
-    .await;
+        members.into_iter().find(|member| member.name == names[dead])?.silent_ms
+    };
+    eventually("that the leader hears it", async || silent_ms(&cluster).await).await;
+    cluster.nodes[dead].kill();
+    let misses = async || silent_ms(&cluster).await.filter(|silent| *silent > 1000);
+    eventually("that the leader misses it", misses).await;
     let refused = cluster.kvctl(&["member", "remove", &names[other]]).await;
     refused.fails(4, &["2 of the 2 voters", "only 1 do", &names[dead], "--force"]);
     cluster.client().put(b"key", b"value").await.unwrap();
-    let ghost = ["--peer", "127.0.0.1:1", "--client", "127.0.0.1:1", "--id", "00000000000000ab", "--voter"];
-    let added = cluster.kvctl(&[&["member", "add", "ghost"][..], &ghost].concat()).await;
-    added.fails(4, &["3 of the 4 voters", "ghost"]);
+    let at = cluster.add();
+    let name = cluster.nodes[at].name.clone();
+    cluster.admit(at, &["--voter"]).await.fails(4, &["3 of the 4 voters", &name]);
     assert_eq!(cluster.voters().await.len(), 3, "nothing has changed");
 
     cluster.kvctl(&["member", "remove", &names[dead]]).await.succeeds();
@@ -64,9 +65,11 @@ async fn what_does_not_fit_is_named_before_anything_changes() {
     cluster.leader().await;
     cluster.kvctl(&["member", "remove", "n9"]).await.fails(3, &["no member has the name or id n9", "n1 ("]);
     cluster.kvctl(&["member", "remove", "n1"]).await.fails(4, &["no voter would be left"]);
-    cluster.kvctl(&["member", "replace", "n1"]).await.fails(1, &["is not lost"]);
     cluster.kvctl(&["leader", "move", "n9"]).await.fails(3, &["n9"]);
-    cluster.kvctl(&["leader", "move"]).await.fails(5, &["no other voter"]);
+    cluster.kvctl(&["leader", "move"]).await.fails(4, &["no other voter", "add one"]);
+    let ghost = ["--peer", "127.0.0.1:1", "--client", "127.0.0.1:1", "--id", "00000000000000ab", "--voter"];
+    let added = cluster.kvctl(&[&["member", "add", "ghost"][..], &ghost].concat()).await;
+    added.fails(1, &["nobody has confirmed", "leave out --voter", "--force"]);
     let at = cluster.add();
     let (client, peer) = (cluster.nodes[at].client.clone(), cluster.nodes[at].peer.clone());
     let named = ["member", "add", "n7", "--peer", &peer, "--client", &client];
@@ -80,6 +83,21 @@ async fn what_does_not_fit_is_named_before_anything_changes() {
     let Node { client, peer, .. } = &other.nodes[0];
     let foreign = ["member", "add", "n1", "--peer", peer, "--client", client];
     cluster.kvctl(&foreign).await.fails(1, &["belongs to cluster", "cannot be added"]);
+    let both = format!("{},{client}", cluster.nodes[0].client);
+    let status = cluster.kvctl(&["-e", &both, "status"]).await;
+    assert!(status.out.contains("other cluster"), "{status:?}");
+    status.fails(1, &["of another cluster: "]);
     assert_eq!(cluster.voters().await, ["n1"]);
     cluster.client().put(b"key", b"value").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_learner_that_never_answered_was_never_heard_from() {
+    let cluster = Cluster::start(1);
+    cluster.leader().await;
+    let ghost = ["--peer", "127.0.0.1:1", "--client", "127.0.0.1:1", "--id", "00000000000000ab", "--learner"];
+    cluster.kvctl(&[&["member", "add", "ghost"][..], &ghost].concat()).await.succeeds();
+    let listed = cluster.kvctl(&["member", "list"]).await.succeeds().out;
+    let row = listed.lines().find(|line| line.starts_with("ghost")).unwrap();
+    assert!(!row.contains("ms ago"), "{listed}");
 }

@@ -35,7 +35,7 @@ pub(crate) enum NotTheSame {
     #[error(
         "the replay of the record ended with {found:?} (the run with {expected:?}); the simulator is at fault"
     )]
-    End { found: Option<Violation>, expected: Option<Violation> },
+    End { found: Option<Box<Violation>>, expected: Option<Box<Violation>> },
 }
 
 /// Says what the seed did. Whether it passed.
@@ -111,7 +111,7 @@ fn compare(setup: &Setup, recording: &Recording, end: Option<&Violation>) -> Res
     if found.as_ref() == expected {
         return Ok(());
     }
-    Err(NotTheSame::End { found, expected: expected.cloned() })
+    Err(NotTheSame::End { found: found.map(Box::new), expected: expected.cloned().map(Box::new) })
 }
 
 /// Draws a run, if that is wanted.

@@ -106,7 +106,19 @@ fn run_many(args: &Args, seeds: Range<u64>) -> bool {
     let marks = format!("{} of {} marks reached", Mark::ALL.len() - missed.len(), Mark::ALL.len());
     let (count, seconds) = (seeds.end - seeds.start, elapsed.as_secs_f64());
     println!("{count} seeds, {} failed, {marks}, {seconds:.1} s", failures.len());
-    failures.is_empty() && (missed.is_empty() || !args.require_marks)
+    let judged = enough_are_judged(&reports) || !args.report;
+    failures.is_empty() && judged && (missed.is_empty() || !args.require_marks)
+}
+
+/// Whether all but one run in a hundred had a quorum to heal. Says how many had none.
+fn enough_are_judged(reports: &[Report]) -> bool {
+    let unjudged = reports.iter().filter(|report| !report.judged).count();
+    let enough = unjudged * 100 <= reports.len();
+    if unjudged > 0 {
+        let verdict = if enough { "" } else { ": more than 1 in 100" };
+        println!("{unjudged} not judged: no quorum was left to heal{verdict}");
+    }
+    enough
 }
 
 fn work(args: &Args, batch: &Batch, end: u64) {

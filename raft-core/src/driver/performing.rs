@@ -30,14 +30,7 @@ where
             Effect::Send { to, message } => self.send(now, to, message),
             Effect::Read(request) => self.log.read(request),
             Effect::Apply(blocks) => self.applier.push(blocks),
-            Effect::Restore(at) => {
-                // Until this has been carried out no newer snapshot can be published: it has to be offered first.
-                let reader = self.snapshots.reader().filter(|(meta, _)| meta.last == at);
-                self.applier.push_restore(at, reader.map(|(_, reader)| reader));
-                for ticket in self.proposals.hidden_by(at.index) {
-                    self.outcomes.push(Outcome::Proposal { ticket, result: Err(ProposeError::Unknown) });
-                }
-            }
+            Effect::Restore(at) => self.restore(at),
             Effect::Compact { through } => self.log.compact(through),
             Effect::Proposed { outcome, .. } => self.proposed(outcome),
             Effect::ReadReady { ticket, .. } if mutant!(ReaderLeftWaiting) && ticket.0 % 16 == 0 => {}
@@ -57,6 +50,19 @@ where
             Effect::Halt(halt) => {
                 self.halt.get_or_insert(halt);
             }
+        }
+    }
+
+    fn restore(&mut self, at: EntryId) {
+        // Until this has been carried out no newer snapshot can be published: it has to be offered first.
+        let reader = self.snapshots.reader().filter(|(meta, _)| meta.last == at);
+        self.applier.push_restore(at, reader.map(|(_, reader)| reader));
+        for ticket in self.proposals.hidden_by(at.index) {
+            self.outcomes.push(Outcome::Proposal { ticket, result: Err(ProposeError::Unknown) });
+        }
+        // Behind it nothing of an earlier term can follow any more, and perhaps nothing at all does for a long time.
+        while let Some(Fate::Displaced(id, ticket)) = self.proposals.decided_by(at) {
+            self.outcomes.push(refused(ticket, ProposeError::NotApplied { id }));
         }
     }
 

@@ -111,6 +111,11 @@ impl Raft {
         // `[Ongaro §4.2.3]`: within the minimum election timeout of hearing from a leader, a server neither grants a
         // vote nor lets the request's term disturb it. A campaign that the leader itself asked for is exempt.
         let bound_to_leader = !forced && self.hears_from_leader() && !mutant!(PromiseIgnored);
+        let bound_to_leader = match () {
+            () if mutant!(ForcedVoteRefused) => self.hears_from_leader(),
+            () if mutant!(QuestionDisturbs) => bound_to_leader && !pre,
+            () => bound_to_leader,
+        };
         if !bound_to_leader && !pre && term > self.hard_state.current_term {
             self.become_follower(term, None);
         }
@@ -154,7 +159,16 @@ impl Raft {
         if mutant!(HoleForgottenByVote) {
             return last_entry.index >= self.vouched_for();
         }
-        self.damage.floor_above(last).is_some_and(|floor| last_entry >= floor)
+        let floor = match self.damage.floor_above(last) {
+            Some(_) if mutant!(LostTailForgottenByVote) => Some(last),
+            None if mutant!(UnknownFloorVotes) => Some(last),
+            floor => floor,
+        };
+        let suffices = floor.is_some_and(|floor| last_entry >= floor);
+        if !suffices && last_entry >= last {
+            mark!(VoteBelowFloorRefused);
+        }
+        suffices
     }
 
     /// `[Raft Figure 2, RequestVote, receiver 2]`: "votedFor is null or candidateId".

@@ -96,6 +96,7 @@ impl Raft {
     pub(super) fn advance_commit(&mut self) {
         let durable_last = match mutant!(CommitOwnBeforeDurable) {
             true => self.terms.last().index,
+            false if mutant!(OwnHoleCounts) => self.writes.durable_last(),
             false => self.vouched_for(),
         };
         let Role::Leader(leader) = &mut self.role else { return };

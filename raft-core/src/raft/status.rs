@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Raft, Role, RoleName};
 use crate::progress::ProgressState;
+use crate::time::Time;
 use crate::types::{EntryId, HardState, LogIndex, NodeId};
 
 /// A picture of one moment.
@@ -30,6 +31,15 @@ pub struct Status {
     pub commit_index: LogIndex,
     /// Last entry of the newest snapshot.
     pub snapshot: EntryId,
+    /// First entry of the own log that is damaged, or missing at its end. Until a leader has sent it again, this node does
+    /// not campaign, and neither acknowledges nor applies what comes after it.
+    pub first_hole: Option<LogIndex>,
+    /// Whether it may vote at all. If not, damage has swallowed what nobody can name, and it never will: replace it by a fresh
+    /// node.
+    pub may_vote: bool,
+    /// The disk is full, or a write has been waiting for longer than an election timeout: this node does not campaign, and
+    /// hands leadership over.
+    pub disk_is_stuck: bool,
     /// A leader's view of the other members; empty elsewhere.
     pub peers: Vec<PeerStatus>,
 }
@@ -51,8 +61,10 @@ pub struct PeerStatus {
     pub lost_acknowledged: bool,
     /// It has said that entries of its log are damaged, and gets them again.
     pub has_hole: bool,
-    /// Time since it was last heard from.
+    /// Time since it was last heard from; until then, since this node leads it.
     pub silent_for: Duration,
+    /// Whether it was heard from since this node leads it.
+    pub was_heard: bool,
 }
 
 impl Raft {
@@ -72,12 +84,22 @@ impl Raft {
                 lost_acknowledged: progress.lost_acknowledged,
                 has_hole: progress.has_hole,
                 silent_for: self.now.saturating_since(progress.heard_at),
+                was_heard: progress.answered_at > Time::ZERO,
             }),
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
                 return self.status_without(Vec::new());
             }
         };
         self.status_without(peers.collect())
+    }
+
+    /// As a leader: the last entry known to be durable at each peer.
+    #[cfg(feature = "testing")]
+    pub(crate) fn match_indexes(&self) -> impl Iterator<Item = (NodeId, LogIndex)> {
+        let leader = if let Role::Leader(leader) = &self.role { Some(leader) } else { None };
+        leader
+            .into_iter()
+            .flat_map(|leader| leader.progress.iter().map(|(id, progress)| (id, progress.match_index)))
     }
 
     fn status_without(&self, peers: Vec<PeerStatus>) -> Status {
@@ -92,6 +114,9 @@ impl Raft {
             durable_index: self.writes.durable_last(),
             commit_index: self.commit_index,
             snapshot: self.snapshot.last,
+            first_hole: self.damage.first_hole(self.terms.last()),
+            may_vote: self.damage.floor_above(self.terms.last()).is_some(),
+            disk_is_stuck: self.disk_is_stuck(),
             peers,
         }
     }

@@ -1,6 +1,5 @@
-//! Handing leadership over: because an operator wishes it, because this node's disk is stuck, full or
-//! damaged, or because it is no
-//! member any more. `[Ongaro §3.10]`
+//! Handing leadership over: because an operator wishes it, because this node's disk is stuck, full or damaged, or because it
+//! is no member any more. `[Ongaro §3.10]`
 //!
 //! The leader stops taking proposals, brings its successor up to date, and asks it to campaign at once. It leads on until
 //! that succeeds. If it does not within an election timeout, a leader that can stay stays.
@@ -122,6 +121,7 @@ impl Raft {
     /// The leader asks this node to take over.
     pub(super) fn on_timeout_now(&mut self, from: NodeId, term: Term) {
         let by_leader = term == self.hard_state.current_term && self.leader_id() == Some(from);
+        let by_leader = by_leader || mutant!(OrderOfEarlierTermObeyed);
         if by_leader && self.may_campaign() {
             self.campaign(true);
         }

@@ -99,6 +99,30 @@ fn whom_an_uncommitted_change_removes_is_dropped_as_well() {
 }
 
 #[test]
+fn a_survivor_that_an_undecided_change_removes_goes_on_and_is_told_so() {
+    let without = |voters: &[u64]| {
+        let voters = voters.iter().map(|number| member(*number, MemberRole::Voter)).collect();
+        Configuration::new(1, voters).unwrap()
+    };
+    let configurations = vec![
+        (LogIndex(1), of_three(MemberRole::Voter)),
+        (LogIndex(6), without(&[2, 3])),
+        (LogIndex(7), without(&[2, 3, 4])),
+    ];
+    let removed = Recovered { configurations, ..recovered() };
+    let report = alone(&removed).unwrap().report;
+    assert_eq!(report.removed_by, Some(LogIndex(6)));
+    assert_eq!(report.dropped.iter().map(|member| member.id).collect::<Vec<_>>(), [id(2), id(3), id(4)]);
+    assert_eq!(alone(&recovered()).unwrap().report.removed_by, None);
+    // A snapshot holds only what is committed.
+    let configuration_index = LogIndex(6);
+    let configuration = Some(without(&[2, 3]).into());
+    let committed = SnapshotMeta { last: entry(3, 6), configuration_index, configuration };
+    let refused = go_on_alone(id(1), &removed, &committed, NEW);
+    assert_eq!(refused, Err(RecoveryError::NoMember { id: id(1), index: LogIndex(6) }));
+}
+
+#[test]
 fn done_again_after_only_the_hard_state_became_durable_it_has_the_same_effect() {
     let hard_state = alone(&recovered()).unwrap().write.hard_state.unwrap();
     let newer = ClusterId(100);

@@ -173,7 +173,7 @@ const fn kind_of(action: &Action) -> u8 {
         Action::Unreachable { .. } => 7,
         Action::ChangeMembers { .. } | Action::Join { .. } | Action::Wipe { .. } => 8,
         Action::TransferLeadership { .. } => 9,
-        Action::Damage { .. } => 10,
+        Action::Damage { .. } | Action::LoseTail { .. } => 10,
         Action::AnswerReads { .. } => 11,
         Action::Propose { .. } => 12,
         Action::Deliver(delivery) => match delivery.kind {

@@ -10,6 +10,7 @@ mod focus;
 mod nemesis;
 mod network;
 mod operator;
+mod peace;
 mod phases;
 mod plan;
 mod queue;
@@ -56,7 +57,9 @@ pub struct Report {
     pub nodes: u64,
     /// Simulated time.
     pub simulated: Duration,
-    /// Time until the healed quorum served, in thousandths of an election timeout.
+    /// Whether there was a quorum to heal, so that it had to serve, and everybody had to come to the same state.
+    pub judged: bool,
+    /// Time until the healed quorum served, in thousandths of an election timeout; 0 if the run was not judged.
     pub recovered_in: u64,
     /// Hash over everything that happened: equal for equal seeds and programs.
     pub trace_hash: u64,
@@ -319,7 +322,10 @@ impl World {
         self.schedule_in(self.plan.election_timeout() * 2, Happening::Initialize);
         let founder = self.cluster.node(0);
         if founder.raft().is_some_and(|raft| raft.hard_state().cluster_id.is_none()) && founder.is_awake() {
-            return self.act(&Action::Initialize { node: 0 });
+            self.act(&Action::Initialize { node: 0 })?;
+            if self.dice.chance(500) {
+                return self.crash(0);
+            }
         }
         Ok(())
     }

@@ -29,6 +29,7 @@ fn nothing_is_acknowledged_or_applied_over_a_hole() {
     let mut node = damaged_at(&[1, 1, 1, 1], 3).following_2_in(2);
     node.receives(2, append(2, entry(1, 4), &[2], 5));
     assert_eq!(acknowledged(&node.sent_to(2)), Some((2, Some(3))));
+    assert_eq!(node.raft.status().first_hole, Some(LogIndex(3)));
     assert_eq!((node.commit(), node.last_applied()), (5, LogIndex(2)));
 }
 
@@ -44,6 +45,7 @@ fn the_same_entry_mends_the_hole() {
     node.disk_recovers();
     assert_eq!(acknowledged(&node.sent_to(2)), Some((5, None)));
     assert_eq!((node.log_on_disk(), node.last_applied()), (vec![1, 1, 1, 1, 2], LogIndex(5)));
+    assert_eq!(node.raft.status().first_hole, None);
     node.restarts();
     assert_eq!(node.raft.durable().1, LogIndex(5));
 }
@@ -73,6 +75,8 @@ fn a_lost_tail_stays_the_floor_of_the_vote() {
     node.boots_from(lost);
     node.times_out();
     assert_eq!(node.role(), RoleName::Follower);
+    let status = node.raft.status();
+    assert_eq!((status.first_hole, status.may_vote), (Some(LogIndex(3)), true));
     node.receives(2, pre_vote(2, entry(1, 3)));
     node.receives(2, pre_vote(2, entry(1, 4)));
     assert_eq!(node.sent_to(2), [pre_vote_answer(1, false), pre_vote_answer(2, true)]);
@@ -94,6 +98,7 @@ fn without_a_known_floor_nobody_gets_the_vote() {
     node.receives(2, pre_vote(9, entry(8, 99)));
     node.receives(2, request_vote(9, entry(8, 99)));
     assert_eq!(node.sent_to(2), [pre_vote_answer(1, false), vote(9, false)]);
+    assert!(!node.raft.status().may_vote);
     node.times_out();
     assert_eq!(node.role(), RoleName::Follower);
 }
@@ -115,6 +120,37 @@ fn the_leader_mends_what_a_follower_has_lost() {
     let mended = net.node(2).disk.log.clone();
     assert_eq!(mended, net.node(3).disk.log);
     assert_eq!(net.node(2).applied().len(), net.node(1).applied().len());
+}
+
+/// The end of a log is gone that the leader counts on, and perhaps not even the follower knows how far it went: it gets that
+/// again.
+#[test]
+fn the_leader_sends_a_lost_tail_again() {
+    for known in [true, false] {
+        let mut net = Network::of(3);
+        net.elect(1);
+        net.node(1).proposes_all(&["a", "b", "c", "d"]).unwrap();
+        net.deliver();
+        let log = net.node(2).log_on_disk();
+        assert!(net.node(2).disk.log.lose_tail(3, known));
+        net.restart(2);
+        net.heartbeats(1, 3);
+        assert_eq!(net.node(2).log_on_disk(), log, "known: {known}");
+        assert_eq!(net.node(2).raft.status().may_vote, known);
+        assert_eq!(net.node(1).progress(2).has_hole, !known, "it would not lead");
+    }
+}
+
+/// All that there was of a log is gone, and it knows so: not a founding that was cut short, its term stays.
+#[test]
+fn a_log_that_has_lost_everything_is_not_half_founded() {
+    let mut net = Network::of(3);
+    net.node(2).receives(1, heartbeat(1, 0));
+    let last = net.node(2).disk.log.last().index.0;
+    assert!(net.node(2).disk.log.lose_tail(last, true));
+    net.restart(2);
+    assert_eq!(net.node(2).term(), 1);
+    assert!(net.node(2).raft.hard_state().cluster_id.is_some());
 }
 
 /// Behind the leader's log a snapshot mends it, and what follows the snapshot stays.

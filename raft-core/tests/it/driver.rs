@@ -180,6 +180,7 @@ fn a_proposal_that_a_snapshot_hides_has_an_unknown_outcome() {
     cluster.elect(1);
     cluster.isolate(1);
     let ticket = cluster.node(1).proposes("lost");
+    let behind: Vec<_> = (0..8).map(|_| cluster.node(1).proposes("behind it")).collect();
     cluster.deliver();
     cluster.elect(2);
     for command in ["a", "b", "c"] {
@@ -193,6 +194,11 @@ fn a_proposal_that_a_snapshot_hides_has_an_unknown_outcome() {
     cluster.heartbeats(2, 3);
     assert_eq!(cluster.node(1).outcome(ticket), Some(Err(ProposeError::Unknown)));
     assert_eq!(cluster.node(1).commands(), ["a", "b", "c"]);
+    let last = cluster.node(1).outcome(behind[7]);
+    assert!(
+        matches!(last, Some(Err(ProposeError::NotApplied { .. }))),
+        "not left to what comes next: {last:?}"
+    );
     let next = cluster.node(2).proposes("d");
     cluster.deliver();
     cluster.heartbeats(2, 1);

@@ -114,6 +114,7 @@ fn a_leader_whose_disk_is_full_hands_over_at_once() {
     let mut net = Network::of(3);
     net.elect(1);
     net.node(1).step(Input::DiskFull(true));
+    assert!(net.node(1).raft.status().disk_is_stuck);
     net.heartbeats(1, 1);
     assert_eq!(net.node(1).role(), RoleName::Follower);
     assert!([2, 3].contains(&net.node(2).leader().expect("a successor")));

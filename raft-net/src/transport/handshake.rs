@@ -137,7 +137,8 @@ pub struct HelloBody {
     pub peer_address: String,
     /// `host:port` where clients reach the sender.
     pub client_address: String,
-    /// Peer addresses that the sender was told to found a cluster with, its own among them; empty for none.
+    /// Peer addresses that the sender was told to found a cluster with, its own among them; without its own, those of the
+    /// cluster that it is to join.
     pub join: Vec<String>,
 }
 
@@ -177,7 +178,8 @@ pub struct Local {
     pub client_address: String,
     /// Its cluster; `None` before its first.
     pub cluster_id: Option<ClusterId>,
-    /// Peer addresses it was told to found a cluster with, its own among them; empty for none.
+    /// Peer addresses it was told to found a cluster with, its own among them; without its own, those of the cluster that it
+    /// is to join.
     pub join: Vec<String>,
 }
 

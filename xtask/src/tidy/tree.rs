@@ -73,6 +73,11 @@ impl Tree {
         self.files.iter().find(|file| file.path == path)
     }
 
+    /// Whether there is anything at `path`, text or not.
+    pub(crate) fn root_holds(&self, path: &str) -> bool {
+        self.root.join(path).exists()
+    }
+
     /// The Rust files, with their parts.
     pub(crate) fn rust(&self) -> impl Iterator<Item = (&SourceFile, &Rust)> {
         self.files.iter().filter_map(|file| Some((file, file.rust.as_ref()?)))

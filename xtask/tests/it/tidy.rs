@@ -298,6 +298,11 @@ const SEEDS: &[Seed] = &[
         at: "ARCHITECTURE.md:1",
         edit: |files| replace(files, "ARCHITECTURE.md", "## raft-snapshot\n", ""),
     },
+    Seed {
+        rule: "links",
+        at: "docs/adr/README.md:1",
+        edit: |files| replace(files, "docs/adr/README.md", "\n", " [gone](../gone.md)\n"),
+    },
 ];
 
 /// Runs tidy over a workspace with these files.

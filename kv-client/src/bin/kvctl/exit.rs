@@ -13,10 +13,10 @@ use crate::signals::Stopped;
 pub(crate) const HELP: &str = "\
 Exit codes:
   0    done
-  1    another error: a key or value over its limit, a file that cannot be read, ...
+  1    another error: a key or value over its limit, a file that cannot be read, a node of another cluster, ...
   2    wrong usage: arguments that cannot be understood
   3    the key, or the member, does not exist
-  4    the condition failed, or the members cannot be changed so; nothing changed
+  4    the condition failed, or neither members nor leader can be changed so; nothing changed
   5    unavailable; certainly not applied
   6    outcome unknown, applied once or not at all; or a change that goes on
   8    data damaged: nodes differ in the state they applied
@@ -104,7 +104,9 @@ const fn refused_kind(problem: &Problem) -> Kind {
             ChangeRefusal::UnknownMember { .. } => Kind::KeyNotFound,
             _ => Kind::ConditionFailed,
         },
-        Problem::Refused(Refusal::LeaderNotMoved(MoveRefusal::NotVoter { .. })) => Kind::ConditionFailed,
+        Problem::Refused(Refusal::LeaderNotMoved(MoveRefusal::NotVoter { .. } | MoveRefusal::OnlyVoter)) => {
+            Kind::ConditionFailed
+        }
         _ => Kind::Unavailable,
     }
 }

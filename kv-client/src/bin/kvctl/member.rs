@@ -21,7 +21,7 @@ use serde_json::json;
 use crate::cli::Global;
 use crate::format::{self, Format};
 
-pub(crate) use roster::{NoLeader, NoSuchMember, Roster, parse_id};
+pub(crate) use roster::{NoLeader, NoSuchMember, Roster, is_about_to_go, parse_id};
 pub(crate) use wait::NotFinished;
 
 #[derive(Debug, Subcommand)]
@@ -31,12 +31,16 @@ pub(crate) enum MemberCommand {
     /// Add a node that runs with an empty data folder, or was removed before
     ///
     /// It comes in as a learner, which costs the cluster nothing, and becomes a voter by itself once it has caught up.
+    /// Of a member that was started with other addresses, the cluster learns them.
     Add(add::AddArgs),
     /// Remove a member; the node itself runs on, and may be stopped
     Remove(RemoveArgs),
     /// Make a learner a voter, as soon as it has caught up
     Promote(PromoteArgs),
     /// Put a node in the place of a member in one change, after the member's data folder was lost, say
+    ///
+    /// It counts for what the member did: a voter takes a voter's place, a learner a learner's. Repeated, it waits until the
+    /// node has caught up.
     Replace(add::ReplaceArgs),
 }
 
@@ -60,7 +64,10 @@ pub(crate) struct PromoteArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct Force {
-    /// Even if too few of the voters there would be can be reached: then the change, and every write, waits for them
+    /// Even if too few of the voters there would be can be reached
+    ///
+    /// The change, and every write, then waits until enough of them answer. There is no way back meanwhile: another change
+    /// would wait behind this one. If they never answer, what is left is kvd recover, which loses data.
     #[arg(long = "force")]
     on: bool,
 }

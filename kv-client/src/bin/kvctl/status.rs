@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use kv_client::protocol::{NodeStatus, Role, StateHash};
-use kv_client::{Client, NodeError};
+use kv_client::{Client, NodeError, Problem};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -43,7 +43,7 @@ struct Mismatch {
 }
 
 /// Asks the endpoints, and whomever those name. The exit code says whether the cluster serves and its states
-/// agree; that some node is down is in the table.
+/// agree, and that all are of one cluster; that some node is down is in the table.
 pub(crate) async fn status(client: &Client, global: &Global) -> Result<ExitCode> {
     let rows = rows(ask_all(client, &global.endpoints).await);
     let mismatches = mismatches(rows.iter().flat_map(|row| &row.status));
@@ -67,7 +67,7 @@ pub(crate) async fn status(client: &Client, global: &Global) -> Result<ExitCode>
     let leads = |status: &NodeStatus| status.role == Role::Leader;
     let answers = || rows.iter().flat_map(|row| &row.status);
     let error = if answers().any(leads) {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(of_one_cluster(&rows));
     } else if answers().next().is_some() {
         "no leader: writes and linearizable reads wait until a majority of the voters reach each other"
     } else {
@@ -75,6 +75,16 @@ pub(crate) async fn status(client: &Client, global: &Global) -> Result<ExitCode>
     };
     eprintln!("error: {error}");
     Ok(Kind::Unavailable.into())
+}
+
+/// The exit code for a cluster that serves, by whether all that answered belong to it.
+fn of_one_cluster(rows: &[Row]) -> ExitCode {
+    let strays: Vec<_> = rows.iter().filter(|row| row.is_stray()).map(Row::name).collect();
+    if strays.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("error: of another cluster: {}", strays.join(", "));
+    Kind::Other.into()
 }
 
 /// Asks all nodes at once; those that only other nodes know as soon as they are named.
@@ -186,6 +196,7 @@ fn print_table(out: &mut impl Write, rows: &[Row]) -> Result<()> {
         match &row.status {
             Ok(NodeStatus { note: Some(note), .. }) => writeln!(out, "{}: {note}", row.name())?,
             Ok(_) => {}
+            Err(error) if row.is_stray() => writeln!(out, "{}: {}", row.name(), error.problem)?,
             Err(error) => writeln!(out, "{} does not answer: {}", row.name(), error.problem)?,
         }
     }
@@ -196,7 +207,7 @@ fn cells(row: &Row) -> [String; 11] {
     let Ok(status) = &row.status else {
         let mut cells = HEADER.map(|_| "-".to_owned());
         cells[0] = row.name().to_owned();
-        cells[1] = "unreachable".to_owned();
+        cells[1] = if row.is_stray() { "other cluster" } else { "unreachable" }.to_owned();
         cells[2].clone_from(&row.client_address);
         return cells;
     };
@@ -233,6 +244,11 @@ fn role(status: &NodeStatus) -> &'static str {
 }
 
 impl Row {
+    /// Whether it answered, as a node of another cluster than the first that did.
+    const fn is_stray(&self) -> bool {
+        matches!(&self.status, Err(NodeError { problem: Problem::WrongCluster { .. }, .. }))
+    }
+
     /// Its name, or else its address.
     fn name(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.client_address)

@@ -133,8 +133,11 @@ fn draw_lane(drawing: &mut Drawing, story: &Story, node: usize) {
             drawing.line(format_args!("<circle class=\"dot\" cx=\"{x}\" cy=\"{y}\" r=\"5\"/>"));
         }
         draw_changes(drawing, x + 10, y, look, before);
-        for (at, (to, kind)) in row.lost.iter().filter(|_| row.node == Some(node)).enumerate() {
-            drawing.word("lost", x + 10, y + 10 + at * 9, &format!("\u{2715} {kind} to n{}", to + 1));
+        if row.node == Some(node) && !row.lost.is_empty() {
+            let lost: Vec<_> = row.lost.iter().map(|(to, kind)| format!("{kind} to n{}", to + 1)).collect();
+            // Below is what a message says that arrives; disks are written at other times.
+            let below = if story.arrows.iter().any(|arrow| arrow.arrived == number) { 0 } else { 12 };
+            drawing.word("lost", x + 10, y + below, &format!("\u{2715} {}", lost.join(", ")));
         }
         before = Some(look);
     }

@@ -147,6 +147,15 @@ pub enum Action {
         /// Which entry: so many before the last.
         back: u64,
     },
+    /// Power cut, after which the end of the node's log is gone, durable though it was.
+    LoseTail {
+        /// The node.
+        node: usize,
+        /// So many entries.
+        count: u64,
+        /// Whether the log still knows which the last one was.
+        known: bool,
+    },
     /// The node's disk is full, or is not any more.
     DiskFull {
         /// The node.
@@ -270,6 +279,7 @@ impl Action {
             | Self::TransferLeadership { node, .. }
             | Self::Wipe { node }
             | Self::Damage { node, .. }
+            | Self::LoseTail { node, .. }
             | Self::DiskFull { node, .. }
             | Self::TriggerSnapshot { node }
             | Self::Crash { node, .. }
@@ -316,6 +326,10 @@ impl fmt::Display for Action {
             Self::Join { .. } => f.write_str("a fresh node starts"),
             Self::Damage { node, back: 0 } => write!(f, "n{}'s last entry rots", node + 1),
             Self::Damage { node, back } => write!(f, "n{}'s entry {back} before the last rots", node + 1),
+            Self::LoseTail { node, count, known } => {
+                let memory = if *known { "and knows it" } else { "and does not know what it was" };
+                write!(f, "n{} crashes; its disk has lost the last {count} entries, {memory}", node + 1)
+            }
             Self::DiskFull { node, full: true } => write!(f, "n{}'s disk is full", node + 1),
             Self::DiskFull { node, full: false } => write!(f, "n{}'s disk has room again", node + 1),
             Self::TriggerSnapshot { node } => write!(f, "n{} is told to take a snapshot", node + 1),

@@ -19,7 +19,9 @@ mod clients;
 mod members;
 mod promises;
 
-use std::collections::BTreeMap;
+use promises::check_matches;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use smallvec::SmallVec;
@@ -34,7 +36,7 @@ use crate::configuration::Configuration;
 use crate::quorum::VoteResult;
 use crate::raft::RoleName;
 use crate::snapshot::SnapshotInfo;
-use crate::storage::{Recovered, Write};
+use crate::storage::{Recovered, VoteFloor, Write};
 use crate::term_runs::LogTerms;
 use crate::testing::sim_log::LogImage;
 use crate::time::Time;
@@ -51,6 +53,8 @@ pub(super) struct Checker {
     /// Last entry that a node of this term first called committed.
     committed_in: BTreeMap<Term, LogIndex>,
     votes: BTreeMap<(NodeId, Term), NodeId>,
+    /// Who was asked to campaign at once, by the leader of which term.
+    orders: BTreeSet<(NodeId, Term)>,
     snapshots: BTreeMap<LogIndex, SnapshotInfo>,
     history: Arc<Mutex<History>>,
     /// Every configuration ever written.
@@ -99,6 +103,7 @@ impl Checker {
             committed: Vec::new(),
             committed_in: BTreeMap::new(),
             votes: BTreeMap::new(),
+            orders: BTreeSet::new(),
             snapshots: BTreeMap::new(),
             history: Arc::default(),
             configurations: BTreeMap::new(),
@@ -141,10 +146,11 @@ impl Checker {
     /// A node has just started, from its own disk.
     pub(super) fn started(&mut self, at: Time, place: usize, node: &SimNode) -> Result<(), Violation> {
         let Some(running) = node.running() else { return Ok(()) };
-        let Recovered { mut hard_state, base, last, runs, configurations, .. } =
+        let Recovered { mut hard_state, base, last, runs, configurations, floor, .. } =
             node.with_disk(LogImage::recovered);
         // Half of a founding is none; if it had promised anything in term 1, that is found below.
-        if last == EntryId::ZERO && hard_state.current_term == Term(1) && hard_state.voted_for.is_none() {
+        let is_empty = last == EntryId::ZERO && floor == VoteFloor::LastEntry;
+        if is_empty && hard_state.current_term == Term(1) && hard_state.voted_for.is_none() {
             hard_state = HardState::default();
         }
         let before = self.views.get(place);
@@ -211,7 +217,7 @@ impl Checker {
             mark!(LeaderMissesQuorum);
         }
         self.views[place].leads = leads;
-        Ok(())
+        if leads { check_matches(at, place, nodes) } else { Ok(()) }
     }
 
     /// A power cut has struck in the middle of a step: of what the node came to, nobody may ever see anything but what it
@@ -474,7 +480,12 @@ impl Checker {
         let raft = driver.raft();
         let Some(entry) = self.committed_at(raft.commit_index()) else { return Ok(()) };
         let Some(configuration) = raft.configuration() else { return Ok(()) };
-        let holds = |id: NodeId| nodes.get(place_of(id)).is_some_and(|node| node.disk_holds(entry));
+        // A leader does not count itself over a hole that it knows of. (What others had acknowledged before it rotted counts.)
+        let knows_better = raft.status().first_hole.is_some_and(|hole| hole <= entry.index);
+        let holds = |id: NodeId| {
+            nodes.get(place_of(id)).is_some_and(|node| node.vouches_for(entry))
+                && !(knows_better && id == raft.id() && raft.role() == RoleName::Leader)
+        };
         let wins = |members: &Configuration| members.quorum().vote(|id| Some(holds(id))) == VoteResult::Won;
         let quorum = configuration.quorum();
         let before = self.replaced(place, raft.commit_index());

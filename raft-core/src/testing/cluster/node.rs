@@ -187,7 +187,12 @@ impl SimNode {
         }
     }
 
-    /// The first entry on disk behind `after` that has rotted.
+    /// Loses the end of the log, as no power cut may. Whether there was any; the node must be down.
+    pub(super) fn lose_tail(&mut self, count: u64, known: bool) -> bool {
+        self.log_image.lose_tail(count, known)
+    }
+
+    /// The first entry on disk behind `after` that has rotted or was lost.
     pub(super) fn first_damaged(&self, after: LogIndex) -> Option<LogIndex> {
         self.with_disk(|image| image.first_damaged(after))
     }
@@ -200,6 +205,11 @@ impl SimNode {
     pub(super) fn disk_holds(&self, entry: EntryId) -> bool {
         self.with_disk(|image| image.term_at(entry.index) == Some(entry.term))
             || entry.index <= self.snapshot_on_disk()
+    }
+
+    /// The same, or what its vote keeps up: it goes to nobody who lacks what was lost.
+    pub(super) fn vouches_for(&self, entry: EntryId) -> bool {
+        self.disk_holds(entry) || self.with_disk(|image| image.has_lost(entry))
     }
 
     /// Of the log in memory; of a node that is down, on its disk.

@@ -65,6 +65,7 @@ impl Cluster {
                 }
                 Ok(rotted)
             }
+            Action::LoseTail { node, count, known } => Ok(self.lose_tail(node, count, known)),
             Action::DiskFull { node, full } => self.with_running(node, |running| {
                 if full {
                     mark!(DiskFull);
@@ -124,6 +125,18 @@ impl Cluster {
         if let Some(running) = self.nodes[node].running_mut() {
             self.tally.events += u64::from(running.step(now, input, &mut self.trace));
         }
+    }
+
+    /// Whether there was anything to lose.
+    fn lose_tail(&mut self, node: usize, count: u64, known: bool) -> bool {
+        self.crash(node, Loss::default());
+        let lost = self.nodes[node].lose_tail(count, known);
+        match (lost, known) {
+            (true, true) => mark!(TailLost),
+            (true, false) => mark!(TailForgotten),
+            (false, _) => {}
+        }
+        lost
     }
 
     fn with_running(

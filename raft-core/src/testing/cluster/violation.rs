@@ -200,6 +200,57 @@ pub enum Violation {
         /// Its words.
         message: String,
     },
+    /// A leader believes something of a peer's log that is not so.
+    #[error(
+        "{}: {}, which leads, believes that {} has entry {entry}, but the disk there holds {disk}",
+        when(*at),
+        name(*node),
+        name(*peer)
+    )]
+    MatchedInVain {
+        /// When.
+        at: Time,
+        /// The leader.
+        node: NodeId,
+        /// Of whom it believes that.
+        peer: NodeId,
+        /// The entry.
+        entry: EntryId,
+        /// What the peer's disk holds.
+        disk: String,
+    },
+    /// A node asks voters not to mind their leader, and no leader wants that.
+    #[error(
+        "{}: {} campaigns for term {term} as if its leader had asked for that, which the leader of the term before has not",
+        when(*at),
+        name(*node)
+    )]
+    Unbidden {
+        /// When.
+        at: Time,
+        /// The candidate.
+        node: NodeId,
+        /// Its term.
+        term: Term,
+    },
+    /// A leader whom a quorum heard did not stay.
+    #[error(
+        "{}: {} led term {term} and nothing was wrong but that {} did not hear it for a while, and yet it does not lead any \
+         more: {what}",
+        when(*at), name(*leader), name(*missing)
+    )]
+    Disturbed {
+        /// When.
+        at: Time,
+        /// Who led.
+        leader: NodeId,
+        /// The term.
+        term: Term,
+        /// Who missed the leader.
+        missing: NodeId,
+        /// The state of all nodes.
+        what: String,
+    },
     /// The cluster did not come back after it was healed.
     #[error("{}: {healthy_for:?} after {who} healed, {what}", when(*at))]
     NotRecovered {
@@ -257,6 +308,16 @@ impl Violation {
             Self::Halted { .. } => "A node stops only if its disk fails.",
             Self::CannotStart { .. } => "What a power cut leaves can be started from.",
             Self::Panicked { .. } => "No input makes the code find its own state wrong.",
+            Self::MatchedInVain { .. } => {
+                "A leader counts on a peer's copy only if the peer has told it, in this term, that it is durable. [Raft §5.3]"
+            }
+            Self::Unbidden { .. } => {
+                "Only whom its leader asks to campaigns while the others hear that leader: reads by lease rest on it. [Ongaro \
+                 §3.10, §6.4.1]"
+            }
+            Self::Disturbed { .. } => {
+                "Who misses a leader that others hear does not disturb it. [Ongaro §4.2.3, §9.6]"
+            }
             Self::NotRecovered { .. } => "A quorum that is healed serves again within a bound.",
         }
     }
@@ -281,6 +342,9 @@ impl Violation {
             Self::Halted { .. } => "Halted",
             Self::CannotStart { .. } => "CannotStart",
             Self::Panicked { .. } => "Panicked",
+            Self::MatchedInVain { .. } => "MatchedInVain",
+            Self::Unbidden { .. } => "Unbidden",
+            Self::Disturbed { .. } => "Disturbed",
             Self::NotRecovered { .. } => "NotRecovered",
         }
     }

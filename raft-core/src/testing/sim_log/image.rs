@@ -19,6 +19,16 @@ pub struct LogImage {
     blocks: VecDeque<Block>,
     /// Entries whose payload is damaged.
     rotten: BTreeSet<LogIndex>,
+    lost: Option<LostTail>,
+}
+
+/// Entries that damage has swallowed at the end, until later ones make up for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct LostTail {
+    /// The last of them, if the log still knows which that was.
+    floor: Option<EntryId>,
+    /// The log does not know these any more; whoever judges it does.
+    entries: BTreeSet<EntryId>,
 }
 
 /// Which part of a write survived a crash that struck while it was under way.
@@ -82,6 +92,7 @@ impl LogImage {
         self.hard_state = write.hard_state.unwrap_or(self.hard_state);
         if let Some(base) = write.reset {
             (self.base, self.blocks, self.rotten) = (base, VecDeque::new(), BTreeSet::new());
+            self.make_up_for_lost();
         }
         if let Some(from) = write.truncate_from {
             self.truncate_from(from);
@@ -96,6 +107,49 @@ impl LogImage {
         }
         for entry in write.fill.iter().flat_map(Block::entries) {
             self.fill(entry);
+        }
+    }
+
+    /// A last entry that is no earlier than the last one lost makes up for all that was.
+    fn make_up_for_lost(&mut self) {
+        let last = self.last();
+        if self.lost.take_if(|lost| lost.floor.is_some_and(|floor| last >= floor)).is_some() {
+            mark!(TailMadeGood);
+        }
+    }
+
+    /// Loses the last `count` entries, as far as there are any behind the base; `known`: the log still knows what the
+    /// last of them was. Whether there was any.
+    pub fn lose_tail(&mut self, count: u64, known: bool) -> bool {
+        let last = self.last();
+        let from = LogIndex(last.index.0.saturating_sub(count)).max(self.base.index).next();
+        if from > last.index {
+            return false;
+        }
+        let before = self.lost.take();
+        let floor = match &before {
+            Some(lost) => lost.floor.map(|floor| floor.max(last)),
+            None => Some(last),
+        };
+        let mut entries = before.map_or_else(BTreeSet::new, |lost| lost.entries);
+        let all = self.blocks.iter().flat_map(Block::entries);
+        entries.extend(all.map(|entry| entry.id).filter(|id| id.index >= from));
+        self.truncate_from(from);
+        self.lost = Some(LostTail { floor: floor.filter(|_| known), entries });
+        true
+    }
+
+    /// Whether this entry was lost, and nothing has made up for it: no vote goes to anybody who lacks it.
+    #[must_use]
+    pub fn has_lost(&self, entry: EntryId) -> bool {
+        self.lost.as_ref().is_some_and(|lost| lost.entries.contains(&entry))
+    }
+
+    fn floor(&self) -> VoteFloor {
+        match &self.lost {
+            None => VoteFloor::LastEntry,
+            Some(LostTail { floor: Some(floor), .. }) => VoteFloor::Entry(*floor),
+            Some(LostTail { floor: None, .. }) => VoteFloor::Unknown,
         }
     }
 
@@ -114,6 +168,7 @@ impl LogImage {
         let last = self.last();
         assert_eq!(block.first_index(), last.index.next(), "appended entries leave a gap after {last}");
         self.blocks.push_back(block);
+        self.make_up_for_lost();
     }
 
     /// Drops the entries through `through` (inclusive), as far as there are any.
@@ -190,7 +245,7 @@ impl LogImage {
             configurations: configurations.collect(),
             runs,
             damaged: self.rotten.iter().copied().collect(),
-            floor: VoteFloor::LastEntry,
+            floor: self.floor(),
         }
     }
 
@@ -203,10 +258,11 @@ impl LogImage {
         self.rotten.insert(index)
     }
 
-    /// The first entry behind `after` whose payload is damaged.
+    /// The first entry behind `after` whose payload is damaged, or that was lost.
     #[must_use]
     pub fn first_damaged(&self, after: LogIndex) -> Option<LogIndex> {
-        self.rotten.range(after.next()..).next().copied()
+        let lost = self.lost.as_ref().map(|_| self.last().index.max(after).next());
+        self.rotten.range(after.next()..).next().copied().or(lost)
     }
 
     /// Replaces a damaged entry by the same one.

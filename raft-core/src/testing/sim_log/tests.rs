@@ -1,6 +1,6 @@
 use super::*;
 use crate::block::{Block, BlockBuilder, EntryKind};
-use crate::storage::ReadFailure;
+use crate::storage::{ReadFailure, VoteFloor};
 use crate::types::{EntryId, HardState, Term};
 
 fn block(term: u64, from: u64, through: u64) -> Block {
@@ -92,4 +92,32 @@ fn compaction_drops_entries_inside_a_block_and_keeps_the_term_before_the_log() {
         let request = ReadRequest { id: 1, from: LogIndex(5), through: LogIndex(6), max_bytes: 0 };
         assert!(matches!(image.read(&request), Err(ReadFailure::Compacted { first: LogIndex(6) })));
     });
+}
+
+#[test]
+fn a_lost_tail_is_the_floor_until_the_log_is_as_late_again() {
+    let (log, _) = with_two_writes();
+    let mut image = log.crash(Survivors { writes: 2, part: Part::Nothing });
+    assert!(image.lose_tail(2, true) && image.lose_tail(2, true) && !LogImage::default().lose_tail(1, true));
+    let floor = EntryId::new(Term(2), LogIndex(6));
+    let told = |image: &LogImage| (image.recovered().last.index.0, image.recovered().floor);
+    assert_eq!(told(&image), (2, VoteFloor::Entry(floor)));
+    assert_eq!(image.first_damaged(LogIndex::ZERO), Some(LogIndex(3)));
+    assert!(image.has_lost(floor) && image.has_lost(EntryId::new(Term(1), LogIndex(3))));
+    image.apply(&write(3, 2, vec![block(1, 3, 3), block(2, 4, 5)]));
+    assert_eq!(told(&image), (5, VoteFloor::Entry(floor)));
+    image.apply(&Write { truncate_from: Some(LogIndex(4)), ..write(4, 3, vec![block(3, 4, 4)]) });
+    assert_eq!(told(&image), (4, VoteFloor::LastEntry), "a later term makes up for it");
+    assert_eq!((image.first_damaged(LogIndex::ZERO), image.has_lost(floor)), (None, false));
+}
+
+#[test]
+fn a_floor_that_nobody_knows_stays_unknown() {
+    let (log, _) = with_two_writes();
+    let mut image = log.crash(Survivors { writes: 2, part: Part::Nothing });
+    assert!(image.lose_tail(1, false));
+    image.apply(&write(3, 3, vec![block(3, 6, 9)]));
+    assert_eq!(image.recovered().floor, VoteFloor::Unknown);
+    assert!(image.lose_tail(1, true));
+    assert_eq!(image.recovered().floor, VoteFloor::Unknown, "nor by what is lost later");
 }

@@ -230,7 +230,7 @@ impl World {
         }
     }
 
-    fn crash(&mut self, node: usize) -> Result<(), Violation> {
+    pub(super) fn crash(&mut self, node: usize) -> Result<(), Violation> {
         let loss = self.draw_loss(self.cluster.node(node).disk_queue().0);
         self.act(&Action::Crash { node, loss })
     }
@@ -254,14 +254,19 @@ impl World {
         self.act(&Action::DiskFull { node, full: true })
     }
 
-    /// Damage strikes where a quorum of sound disks remains: what a majority has lost is lost.
+    /// Damage strikes where a quorum of sound disks remains: what a majority has lost is lost. Mostly an entry rots; now
+    /// and then the end of the log is gone, and rarely even which entry was the last.
     fn damage(&mut self, node: usize) -> Result<(), Violation> {
         if !self.can_lose(node) || self.cluster.is_lonely(node) {
             return Ok(());
         }
         let most = self.dice.pick(&[2, 8, 40]);
         let back = self.dice.below(most);
-        self.act(&Action::Damage { node, back })
+        if !self.dice.chance(250) {
+            return self.act(&Action::Damage { node, back });
+        }
+        let known = !self.dice.chance(100);
+        self.act(&Action::LoseTail { node, count: back + 1, known })
     }
 
     fn wipe(&mut self, node: usize) -> Result<(), Violation> {

@@ -122,6 +122,11 @@ impl Network {
         }
     }
 
+    /// When the last of the messages arrives that are on their way in order, which nothing overtakes.
+    pub(super) fn last_arrival(&self) -> Time {
+        self.links.iter().map(|link| link.last).max().unwrap_or_default()
+    }
+
     /// Cuts `node` off from the first `count` nodes, but for the spared one.
     pub(super) fn cut_off(&mut self, node: usize, count: usize, spared: Option<usize>) {
         self.heal();

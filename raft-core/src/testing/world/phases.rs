@@ -1,4 +1,4 @@
-//! The course of a run: faults, a healed quorum, everything healed.
+//! The course of a run: faults, a healed quorum, everything healed, peace.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::queue::Happening;
 use super::{Report, World};
 use crate::quorum::Quorum;
-use crate::raft::PeerStatus;
+use crate::raft::{PeerStatus, Status};
 use crate::testing::cluster::{Action, Loss, Violation};
 use crate::time::Time;
 use crate::types::{LogIndex, NodeId};
@@ -44,18 +44,20 @@ impl World {
     pub fn run(&mut self) -> Result<Report, Violation> {
         self.run_faults()?;
         let core = self.heal_quorum()?;
-        let mut recovered_in = 0;
+        let mut recovered_in = None;
         if self.is_core(&core) {
-            recovered_in = self.await_service(&core)?;
+            recovered_in = Some(self.await_service(&core)?);
             self.go_on_without_the_rest()?;
             self.heal_all()?;
             self.await_convergence()?;
+            self.keep_the_peace()?;
+            self.obey()?;
         }
         Ok(self.report(recovered_in))
     }
 
-    /// What it has amounted to so far.
-    pub(super) fn report(&self, recovered_in: u64) -> Report {
+    /// What it has amounted to so far, with the time in which a healed quorum served, if there was one to heal.
+    pub(super) fn report(&self, recovered_in: Option<u64>) -> Report {
         let tally = self.cluster.tally();
         Report {
             events: tally.events,
@@ -68,7 +70,8 @@ impl World {
             installs: tally.installs,
             nodes: self.cluster.node_count() as u64,
             simulated: self.now.saturating_since(Time::ZERO),
-            recovered_in,
+            judged: recovered_in.is_some(),
+            recovered_in: recovered_in.unwrap_or_default(),
             trace_hash: self.cluster.trace_hash(),
         }
     }
@@ -91,7 +94,11 @@ impl World {
         Ok(())
     }
 
-    fn run_until(&mut self, end: Time, mut done: impl FnMut(&Self) -> bool) -> Result<bool, Violation> {
+    pub(super) fn run_until(
+        &mut self,
+        end: Time,
+        mut done: impl FnMut(&Self) -> bool,
+    ) -> Result<bool, Violation> {
         while self.now < end {
             if done(self) {
                 return Ok(true);
@@ -224,7 +231,7 @@ impl World {
     }
 
     /// The bound, and time for entries to be sent one by one to whoever lacks them.
-    fn bound(&self) -> Duration {
+    pub(super) fn bound(&self) -> Duration {
         let nodes = (0..self.cluster.node_count()).map(|place| self.cluster.node(place));
         let last = nodes.clone().map(|node| node.disk().1.index).max().unwrap_or_default();
         let lag: u64 =
@@ -274,7 +281,7 @@ impl World {
         idle && settled && index >= acknowledged && self.cluster.members().into_iter().all(equal)
     }
 
-    fn describe_nodes(&self) -> String {
+    pub(super) fn describe_nodes(&self) -> String {
         let describe = |place: usize| {
             let node = self.cluster.node(place);
             let Some(raft) = node.raft() else {
@@ -284,7 +291,7 @@ impl World {
             let status = raft.status();
             let awake = if node.is_awake() { "" } else { " (paused)" };
             format!(
-                "n{} owes {:?}, {}{awake} term {} log {}..{} commit {} applied {:?}, disk queue {:?}, damaged {:?}, handing over {:?}, voters {}{}",
+                "n{} owes {:?}, {}{awake} term {} log {}..{} commit {} applied {:?}, disk queue {:?}, damaged {:?}{}, handing over {:?}, voters {}{}",
                 place + 1,
                 node.owed(),
                 status.role,
@@ -295,6 +302,7 @@ impl World {
                 node.applied().map(|(index, _)| index.0),
                 node.disk_queue(),
                 node.first_damaged(),
+                describe_ailments(&status),
                 raft.handing_over_to().map(NodeId::get),
                 raft.configuration().map_or_else(String::new, |members| describe_quorum(members.quorum())),
                 describe_peers(&status.peers)
@@ -307,6 +315,14 @@ impl World {
 fn describe_quorum(quorum: &Quorum) -> String {
     let places = |ids: &[NodeId]| ids.iter().map(|id| id.get()).collect::<Vec<_>>();
     format!("{:?} (before: {:?})", places(&quorum.incoming), places(&quorum.outgoing))
+}
+
+/// What the node itself knows to be wrong with it.
+fn describe_ailments(status: &Status) -> String {
+    let hole = status.first_hole.map(|index| format!(" (knows of {index})"));
+    let vote = if status.may_vote { "" } else { ", never votes" };
+    let disk = if status.disk_is_stuck { ", disk stuck" } else { "" };
+    format!("{}{vote}{disk}", hole.unwrap_or_default())
 }
 
 fn describe_peers(peers: &[PeerStatus]) -> String {

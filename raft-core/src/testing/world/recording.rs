@@ -67,7 +67,6 @@ pub fn run_seed(seed: u64, plan: &Plan) -> Result<Report, Violation> {
 }
 
 /// As [`run_seed`], with the trace hash at the end, whatever the end is.
-#[must_use]
 pub fn trace_seed(seed: u64, plan: &Plan) -> (Result<Report, Violation>, u64) {
     match guarded(|| World::new(seed, plan.clone())) {
         Ok(mut world) => (guarded(|| world.run()), world.cluster.trace_hash()),
@@ -84,7 +83,7 @@ pub fn record_seed(seed: u64, plan: &Plan) -> Recorded {
 /// As [`record_seed`], but only as long as there are faults.
 #[must_use]
 pub fn record_faults(seed: u64, plan: &Plan) -> Recorded {
-    record(seed, plan, |world| world.run_faults().map(|()| world.report(0)))
+    record(seed, plan, |world| world.run_faults().map(|()| world.report(None)))
 }
 
 fn record(seed: u64, plan: &Plan, run: impl FnOnce(&mut World) -> Result<Report, Violation>) -> Recorded {

@@ -57,20 +57,32 @@ impl Roster {
 
     /// The member with this name or id.
     pub(crate) fn member(&self, wanted: &str) -> Result<&MemberStatus, NoSuchMember> {
-        let members = &self.leader.members;
-        let by_id = members.iter().find(|member| member.node_id == wanted);
-        by_id.or_else(|| self.named(wanted)).ok_or_else(|| NoSuchMember {
+        self.with_id(wanted).or_else(|| self.named(wanted)).ok_or_else(|| NoSuchMember {
             wanted: wanted.to_owned(),
-            members: members.iter().map(|member| format!("{} ({})", member.name, member.node_id)).collect(),
+            members: self
+                .leader
+                .members
+                .iter()
+                .map(|member| format!("{} ({})", member.name, member.node_id))
+                .collect(),
         })
+    }
+
+    /// The member with this id.
+    pub(crate) fn with_id(&self, id: &str) -> Option<&MemberStatus> {
+        self.leader.members.iter().find(|member| member.node_id == id)
     }
 
     /// The member with this name; one that stays before one that is about to leave.
     pub(crate) fn named(&self, name: &str) -> Option<&MemberStatus> {
-        let leaves =
-            |member: &&MemberStatus| matches!(member.role, MemberRole::Outgoing | MemberRole::Leaving);
-        self.leader.members.iter().filter(|member| member.name == name).min_by_key(leaves)
+        let namesakes = self.leader.members.iter().filter(|member| member.name == name);
+        namesakes.min_by_key(|member| is_about_to_go(member))
     }
+}
+
+/// Whether it is no member any more once the change under way is complete.
+pub(crate) const fn is_about_to_go(member: &MemberStatus) -> bool {
+    matches!(member.role, MemberRole::Outgoing | MemberRole::Leaving)
 }
 
 /// Whoever leads the latest term, as far as anybody says so.

@@ -29,7 +29,7 @@ pub(crate) async fn until_voter(client: &Client, global: &Global, id: &str, limi
     until(client, global, id, limit, |_, member| member.role == MemberRole::Voter).await
 }
 
-/// Waits until a voter has all that was in the leader's log before.
+/// Waits until a voter, or one that is to stay a learner, has all that was in the leader's log before.
 pub(crate) async fn until_caught_up(
     client: &Client,
     global: &Global,
@@ -40,7 +40,8 @@ pub(crate) async fn until_caught_up(
     let index = before.leader.log.last_index;
     let has_it = |leader: &NodeStatus, member: &MemberStatus| {
         let leads = leader.node_id == member.node_id;
-        member.role == MemberRole::Voter && (leads || member.match_index >= Some(index))
+        matches!(member.role, MemberRole::Voter | MemberRole::Learner)
+            && (leads || member.match_index >= Some(index))
     };
     until(client, global, id, limit, has_it).await
 }
@@ -97,6 +98,9 @@ impl fmt::Display for Stands<'_> {
         write!(f, "{} is a {role} and has entries through {has} of {last}", member.name)?;
         match member.silent_ms {
             Some(silent @ 1000..) => write!(f, "; {} has not heard from it for {silent} ms", leader.name),
+            None if member.node_id != leader.node_id => {
+                write!(f, "; {} has not heard from it yet", leader.name)
+            }
             _ => Ok(()),
         }
     }

@@ -2,13 +2,15 @@
 //!
 //! Votes and candidacies promise a term and a vote; acknowledgements promise the term and the log through an index; what a
 //! leader sends promises that its term was won, hence that its own vote is durable. Everything else promises nothing.
+//!
+//! And whoever asks voters to break their promise to a leader says so in that leader's name.
 
 use super::{Checker, Violation, place_of};
-use crate::message::{AppendOutcome, Message};
+use crate::message::{AppendOutcome, Message, RequestVote};
 use crate::raft::RoleName;
 use crate::testing::cluster::node::SimNode;
 use crate::time::Time;
-use crate::types::{LogIndex, NodeId, Term};
+use crate::types::{EntryId, LogIndex, NodeId, Term};
 
 impl Checker {
     pub(in crate::testing::cluster) fn check_sent(
@@ -22,6 +24,7 @@ impl Checker {
         let node = &nodes[sender];
         let covered = match message {
             Message::RequestVote(request) if !request.pre => {
+                self.check_orders(at, node.id, request)?;
                 self.check_vote(at, node, request.term, node.id)?
             }
             Message::RequestVoteResponse(response) if response.granted && !response.pre => {
@@ -35,11 +38,14 @@ impl Checker {
                 AppendOutcome::Conflict { .. } => return Ok(()),
             },
             Message::AppendEntries(request) => is_in_term(node, request.term),
+            Message::TimeoutNow(order) => {
+                self.orders.insert((to, order.term));
+                return Ok(());
+            }
             Message::Heartbeat(heartbeat) => is_in_term(node, heartbeat.term),
             Message::RequestVote(_)
             | Message::RequestVoteResponse(_)
             | Message::HeartbeatResponse(_)
-            | Message::TimeoutNow(_)
             | Message::ReadIndex(_)
             | Message::ReadIndexResponse(_) => return Ok(()),
         };
@@ -50,6 +56,15 @@ impl Checker {
         }
         let (message, disk) = (format!("{message:?}"), node.describe_disk());
         Err(Violation::NotDurable { at, node: node.id, message, disk })
+    }
+
+    /// A campaign that asks voters not to mind their leader is what that leader has asked for, in the term just before.
+    fn check_orders(&self, at: Time, node: NodeId, request: &RequestVote) -> Result<(), Violation> {
+        let order = (node, Term(request.term.0 - 1));
+        if request.forced && !self.orders.contains(&order) {
+            return Err(Violation::Unbidden { at, node, term: request.term });
+        }
+        Ok(())
     }
 
     /// One vote a term, whatever was crashed in between. Whether it is durable.
@@ -69,6 +84,23 @@ impl Checker {
     }
 }
 
+/// What a leader believes to be on the disks of those who are in its term is there: nobody but itself could have made them
+/// remove it.
+pub(super) fn check_matches(at: Time, place: usize, nodes: &[SimNode]) -> Result<(), Violation> {
+    let Some(running) = nodes[place].running() else { return Ok(()) };
+    let raft = running.driver.raft();
+    let term = raft.hard_state().current_term;
+    for (id, index) in raft.match_indexes() {
+        let Some(entry) = raft.term_at(index).map(|term| EntryId::new(term, index)) else { continue };
+        let Some(peer) = nodes.get(place_of(id)) else { continue };
+        if is_in_term(peer, term) && !peer.vouches_for(entry) {
+            let (node, disk) = (raft.id(), peer.describe_disk());
+            return Err(Violation::MatchedInVain { at, node, peer: id, entry, disk });
+        }
+    }
+    Ok(())
+}
+
 fn is_in_term(node: &SimNode, term: Term) -> bool {
     node.disk_hard_state().current_term == term
 }
@@ -81,7 +113,7 @@ fn holds_as_in_memory(node: &SimNode, index: LogIndex) -> bool {
         return false;
     }
     match running.driver.raft().term_at(index) {
-        Some(term) => node.disk_holds(crate::types::EntryId::new(term, index)),
+        Some(term) => node.disk_holds(EntryId::new(term, index)),
         // Before the log: a published snapshot covers it.
         None => running.newest_snapshot().is_some_and(|snapshot| index <= snapshot.meta.last.index),
     }
