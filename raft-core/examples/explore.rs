@@ -17,6 +17,9 @@ struct Args {
     /// One line at the end
     #[arg(long)]
     quiet: bool,
+    /// That line as a row of the table in docs/evidence.md
+    #[arg(long, conflicts_with = "mutants")]
+    row: bool,
     /// Plant a seeded bug; it should be found (feature `mutants`)
     #[arg(long, value_name = "NAME")]
     mutant: Option<String>,
@@ -55,6 +58,9 @@ struct Wishes {
     /// Writes are durable at once
     #[arg(long)]
     fast_disks: bool,
+    /// Timers may be overdue when something else happens, and fire even if a write has only just begun
+    #[arg(long)]
+    late_timers: bool,
     /// Leaders send entries only
     #[arg(long)]
     no_heartbeats: bool,
@@ -70,6 +76,17 @@ struct Wishes {
     /// Stop after so many states
     #[arg(long, value_name = "N", default_value_t = u64::MAX, hide_default_value = true)]
     states: u64,
+}
+
+/// What to print of a search.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Show {
+    /// Every level, and what it came to.
+    All,
+    /// What it came to.
+    Last,
+    /// The same as a row of a table.
+    Row,
 }
 
 /// The terms of a log's entries.
@@ -98,6 +115,7 @@ impl Wishes {
             reads: self.reads,
             repeats: self.repeats,
             slow_disks: !self.fast_disks,
+            late_timers: self.late_timers,
             heartbeats: !self.no_heartbeats,
             questions: self.questions,
             symmetry: !self.no_symmetry,
@@ -117,9 +135,14 @@ fn main() -> ExitCode {
     let bounds = args.bounds.bounds();
     let bounds =
         bounds.unwrap_or_else(|wrong| Args::command().error(ErrorKind::ValueValidation, wrong).exit());
+    let show = match () {
+        () if args.row => Show::Row,
+        () if args.quiet => Show::Last,
+        () => Show::All,
+    };
     exit_status(match &args.mutant {
-        None => run(&bounds, args.quiet),
-        Some(name) => mutants::run(&bounds, args.quiet, name),
+        None => run(&bounds, show),
+        Some(name) => mutants::run(&bounds, show, name),
     })
 }
 
@@ -141,14 +164,18 @@ fn timed(bounds: &Bounds, quiet: bool) -> (Result<Report, Box<Counterexample>>, 
     (result, last, began.elapsed().as_secs_f64())
 }
 
-fn run(bounds: &Bounds, quiet: bool) -> bool {
-    let (result, last, seconds) = timed(bounds, quiet);
+fn run(bounds: &Bounds, show: Show) -> bool {
+    let (result, last, seconds) = timed(bounds, show != Show::All);
     let complete = result.as_ref().is_ok_and(|report| report.is_complete);
-    let how = if complete { "all" } else { "not all" };
-    println!(
-        "{} states ({how} within the bounds), {} actions, depth {}, {} states of single nodes, {} messages, {seconds:.1} s",
-        last.states, last.actions, last.depth, last.local_states, last.messages
-    );
+    if show == Show::Row {
+        println!("{}", row(&last, seconds, complete));
+    } else {
+        let how = if complete { "all" } else { "not all" };
+        println!(
+            "{} states ({how} within the bounds), {} actions, depth {}, {} states of single nodes, {} messages, {seconds:.1} s",
+            last.states, last.actions, last.depth, last.local_states, last.messages
+        );
+    }
     match result {
         Ok(_) => true,
         Err(counterexample) => {
@@ -158,20 +185,49 @@ fn run(bounds: &Bounds, quiet: bool) -> bool {
     }
 }
 
+/// A row of a table in Markdown. The bounds are those of the command line, but for the limit: it is the count then.
+fn row(last: &Report, seconds: f64, complete: bool) -> String {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let mut bounds = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--row" | "--quiet" => {}
+            "--states" => drop(words.next()),
+            other => bounds.push(other),
+        }
+    }
+    let complete = if complete { "yes" } else { "no" };
+    format!(
+        "| `{}` | {} | {} | {seconds:.0} | {complete} |",
+        bounds.join(" "),
+        grouped(last.states),
+        last.depth
+    )
+}
+
+/// A number with a comma before every three digits.
+fn grouped(number: u64) -> String {
+    match number {
+        0..1000 => number.to_string(),
+        _ => format!("{},{:03}", grouped(number / 1000), number % 1000),
+    }
+}
+
 #[cfg(feature = "mutants")]
 mod mutants {
     use raft_core::mutants::{Mutant, plant};
     use raft_core::testing::explore::hunt;
 
-    use super::{Bounds, timed};
+    use super::{Bounds, Show, timed};
 
     /// Whether `name`, planted, was found within these bounds.
-    pub(super) fn run(bounds: &Bounds, quiet: bool, name: &str) -> bool {
+    pub(super) fn run(bounds: &Bounds, show: Show, name: &str) -> bool {
         match name.parse::<Mutant>() {
             Ok(mutant) => {
                 println!("{mutant}: {}", mutant.breaks());
                 plant(Some(mutant));
-                !super::run(bounds, quiet)
+                !super::run(bounds, show)
             }
             Err(error) => {
                 eprintln!("{error}");
@@ -202,9 +258,9 @@ mod mutants {
 
 #[cfg(not(feature = "mutants"))]
 mod mutants {
-    use super::Bounds;
+    use super::{Bounds, Show};
 
-    pub(super) fn run(_bounds: &Bounds, _quiet: bool, _name: &str) -> bool {
+    pub(super) fn run(_bounds: &Bounds, _show: Show, _name: &str) -> bool {
         table()
     }
 

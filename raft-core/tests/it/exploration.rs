@@ -20,6 +20,11 @@ fn no_order_of_messages_syncs_and_a_crash_breaks_a_promise() {
 }
 
 #[test]
+fn no_timer_that_is_late_breaks_a_promise() {
+    holds_within(&Bounds { late_timers: true, ..small() }, 5_000);
+}
+
+#[test]
 fn no_order_of_three_elections_breaks_a_promise() {
     holds_within(&Bounds { terms: 3, slow_disks: false, ..small() }, 200_000);
 }

@@ -3,8 +3,9 @@
 
 use std::process::Command;
 
-use raft_core::testing::replay::retrace;
-use raft_core::testing::world::{Plan, Recorded, record_seed, run_seed};
+use raft_core::testing::cluster::{Action, Delivery, MessageKind};
+use raft_core::testing::replay::{replay, retrace};
+use raft_core::testing::world::{Plan, Recorded, Step, record_seed, run_seed};
 
 /// A few seconds in a debug build; the batch that every change must pass is larger and runs optimised.
 const SEEDS: std::ops::Range<u64> = 0..100;
@@ -102,7 +103,9 @@ fn a_replay_in_which_another_message_arrives_is_noticed() {
         Action::Deliver(delivery) => Some(delivery),
         _ => None,
     };
-    let all: Vec<usize> = (0..recording.steps.len()).filter(|at| delivery(at).is_some()).collect();
+    let happened = replay(&plan.setup, &recording.steps).happened;
+    let is_delivery = |at: &usize| happened[*at] && delivery(at).is_some();
+    let all: Vec<usize> = (0..recording.steps.len()).filter(is_delivery).collect();
     let looks_alike = |early: Delivery, late: Delivery| {
         early.kind == MessageKind::Heartbeat && early.content == late.content && early.digest != late.digest
     };
@@ -131,4 +134,22 @@ fn what_a_replay_skips_changes_nothing() {
     let steps: Vec<Step> = steps.map(|(step, _)| step.clone()).collect();
     assert!(steps.len() < recording.steps.len());
     assert_eq!(replay(&plan.setup, &steps).traces.last(), Some(&recording.trace_hash()));
+}
+
+/// A healthy cluster that is disturbed breaks no promise that a replay could see.
+#[cfg(feature = "mutants")]
+#[test]
+fn what_only_the_whole_run_shows_is_known_for_it() {
+    use raft_core::mutants::{Mutant, plant};
+
+    plant(Some(Mutant::QuestionDisturbs));
+    let disturbed = (0..20).find_map(|seed| {
+        let (plan, Recorded { outcome, recording }) = (short(seed), record_seed(seed, &short(seed)));
+        let violation = outcome.err()?;
+        Some((violation, retrace(&plan.setup, &recording, |_, _| {})))
+    });
+    plant(None);
+    let (violation, replayed) = disturbed.unwrap();
+    assert!(violation.needs_the_world(), "{violation}");
+    assert_eq!(replayed, Ok(None));
 }

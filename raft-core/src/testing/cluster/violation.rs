@@ -272,6 +272,12 @@ impl Violation {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 
+    /// Whether only the whole run shows it, which knows when all is healed; no replay of what happened does.
+    #[must_use]
+    pub const fn needs_the_world(&self) -> bool {
+        matches!(self, Self::NotRecovered { .. } | Self::Disturbed { .. })
+    }
+
     /// What was promised, for somebody who sees it broken.
     #[must_use]
     pub const fn promise(&self) -> &'static str {

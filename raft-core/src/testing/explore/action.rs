@@ -11,6 +11,8 @@ pub(super) enum Action {
     Lose { place: u8 },
     /// A node has waited for its leader, or for its quorum, for too long.
     Timeout { slot: u8 },
+    /// The time for that comes, but the timer is late.
+    Overdue { slot: u8 },
     /// A leader's heartbeat is due.
     Heartbeat { slot: u8 },
     /// A disk completes its oldest write.
@@ -35,6 +37,7 @@ impl fmt::Display for Action {
             Self::Deliver { again: true, .. } => f.write_str("deliver, and keep a copy in flight,"),
             Self::Lose { .. } => f.write_str("lose"),
             Self::Timeout { slot } => write!(f, "node {}: election timeout", slot + 1),
+            Self::Overdue { slot } => write!(f, "node {}: election timeout is due, but late", slot + 1),
             Self::Heartbeat { slot } => write!(f, "node {}: heartbeat is due", slot + 1),
             Self::Sync { slot } => write!(f, "node {}: the oldest write is durable", slot + 1),
             Self::Crash { slot, keeps, part } => {

@@ -21,6 +21,9 @@ pub struct Bounds {
     pub repeats: u8,
     /// Disks take their time: a write is durable when it suits the search. Else it is at once.
     pub slow_disks: bool,
+    /// Timers are late: whatever happens may find one overdue, which then fires even if a write has only just begun. Else
+    /// election timers fire where the disk has nothing to do.
+    pub late_timers: bool,
     /// Leaders send heartbeats.
     pub heartbeats: bool,
     /// Pre-votes travel like other messages. Else they are asked and answered at once, since nobody is bound by them.
@@ -48,6 +51,7 @@ impl Default for Bounds {
             reads: 0,
             repeats: 0,
             slow_disks: true,
+            late_timers: false,
             heartbeats: true,
             questions: false,
             symmetry: true,

@@ -29,6 +29,8 @@ pub(super) struct View {
     pub(super) commit: LogIndex,
     pub(super) configuration: Option<Arc<Configuration>>,
     pub(super) pending: usize,
+    /// Its election timer should have fired.
+    pub(super) is_overdue: bool,
 }
 
 impl View {
@@ -46,6 +48,7 @@ impl View {
             commit: raft.map_or(LogIndex::ZERO, |raft| raft.commit_index()),
             configuration: raft.and_then(|raft| raft.configuration().cloned()),
             pending: node.pending(),
+            is_overdue: node.is_overdue(),
         }
     }
 

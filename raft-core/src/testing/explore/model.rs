@@ -26,6 +26,7 @@ use crate::types::{HardState, LogIndex, NodeId, Term};
 enum Event {
     Deliver(u32),
     Timeout,
+    Overdue,
     Heartbeat,
     Sync,
     Crash { keeps: u8, part: bool },
@@ -130,10 +131,13 @@ impl Model {
         if !view.is_up {
             return actions.push(Action::Restart { slot });
         }
-        // A disk that takes so long counts as stuck: such a node does not campaign.
-        let may_campaign = view.pending == 0 && view.term <= Term(u64::from(bounds.terms));
-        if view.leads || may_campaign {
+        // If the whole time passes at once, a disk that takes so long counts as stuck: such a node does not campaign.
+        let may_campaign = view.term <= Term(u64::from(bounds.terms));
+        if view.leads || (may_campaign && (view.pending == 0 || bounds.late_timers)) {
             actions.push(Action::Timeout { slot });
+        }
+        if bounds.late_timers && may_campaign && !view.leads && !view.is_overdue {
+            actions.push(Action::Overdue { slot });
         }
         if view.pending > 0 {
             actions.push(Action::Sync { slot });
@@ -193,6 +197,7 @@ impl Model {
                 (slot_of(self.messages.get(message).to), Event::Deliver(message))
             }
             Action::Timeout { slot } => (usize::from(slot), Event::Timeout),
+            Action::Overdue { slot } => (usize::from(slot), Event::Overdue),
             Action::Heartbeat { slot } => (usize::from(slot), Event::Heartbeat),
             Action::Sync { slot } => (usize::from(slot), Event::Sync),
             Action::Crash { slot, keeps, part } => {
@@ -276,6 +281,7 @@ impl Model {
         match event {
             Event::Deliver(message) => Stimulus::Deliver(self.messages.get(message)),
             Event::Timeout => Stimulus::Timeout,
+            Event::Overdue => Stimulus::Overdue,
             Event::Heartbeat => Stimulus::Heartbeat,
             Event::Sync => Stimulus::Sync,
             Event::Crash { keeps, part } => Stimulus::Crash { keeps: usize::from(keeps), part },

@@ -39,8 +39,10 @@ pub(super) struct Envelope {
 pub(super) enum Stimulus<'a> {
     /// A message arrives.
     Deliver(&'a Envelope),
-    /// A long time passes, and its timer fires.
+    /// A long time passes, unless one has that the timer was late for; and the timer fires.
     Timeout,
+    /// A long time passes, and the timer is late.
+    Overdue,
     /// A short time passes, and its timer fires.
     Heartbeat,
     /// The disk completes the oldest write.
@@ -97,9 +99,13 @@ impl Node {
         match stimulus {
             Stimulus::Deliver(envelope) => node.deliver(envelope, &mut sent)?,
             Stimulus::Timeout => {
-                node.clock = node.clock + ELECTION_TIMEOUT * 2;
+                // Where no write is under way, it makes no difference what time has passed beyond.
+                if node.queue.is_empty() || !node.is_overdue() {
+                    node.clock = node.clock + ELECTION_TIMEOUT * 2;
+                }
                 node.step(Input::Tick, &mut sent)?;
             }
+            Stimulus::Overdue => node.clock = node.clock + ELECTION_TIMEOUT * 2,
             Stimulus::Heartbeat => {
                 node.clock = node.clock + HEARTBEAT;
                 node.step(Input::Tick, &mut sent)?;
@@ -246,6 +252,12 @@ impl Node {
         self.raft.as_ref()
     }
 
+    /// Whether its election timer should have fired.
+    pub(super) fn is_overdue(&self) -> bool {
+        let waits = self.raft.as_ref().filter(|raft| raft.role() != RoleName::Leader);
+        waits.is_some_and(|raft| raft.next_deadline() <= self.clock)
+    }
+
     /// Writes that are not complete.
     pub(super) fn pending(&self) -> usize {
         self.queue.len()
@@ -263,6 +275,8 @@ impl Node {
         let Self { id, raft, clock: _, disk, queue, applied, life, syncs_at_once: _ } = self;
         let mut mixer = Mixer::new(naming);
         mixer.node(*id);
+        // No time has passed since the core's last step, but where a timer is late.
+        mixer.flag(self.is_overdue());
         mixer.option(raft.as_ref(), |mixer, raft| {
             let print = raft.fingerprint_as(naming);
             mixer.add(print as u64);

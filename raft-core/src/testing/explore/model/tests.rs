@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::num::NonZeroU64;
 
 use super::*;
+use crate::raft::RoleName;
 use crate::rng::Rng;
 
 /// Everything that can happen, losses included.
@@ -81,11 +82,32 @@ fn nodes_of_equal_fingerprints_do_the_same() {
     let compared = [
         wide.clone(),
         Bounds { questions: true, ..wide.clone() },
+        Bounds { late_timers: true, ..wide.clone() },
         Bounds { slow_disks: false, logs: apart, ..wide.clone() },
         Bounds { changes: 2, crashes: 1, ..wide },
     ]
     .map(check_that_nodes_of_equal_fingerprints_do_the_same);
     assert!(compared.iter().all(|compared| *compared > 10_000), "{compared:?} reactions compared");
+}
+
+/// A request of a higher term that is refused leaves a write behind, and the timer as late as it was.
+#[test]
+fn a_late_timer_starts_a_campaign_although_a_write_has_just_begun() {
+    let campaigns = |late_timers| {
+        let mut model = Model::new(Bounds { terms: 3, late_timers, ..Bounds::default() });
+        wander(&mut model, 60, 120);
+        let busy = |node: u32| model.views[node as usize].pending > 0;
+        let ends_in_question =
+            |reaction: &Reaction| model.nodes.get(reaction.node).raft().is_some_and(asks_or_campaigns);
+        let timeouts = model.reactions.iter().filter(|((_, event), _)| *event == Event::Timeout);
+        timeouts.filter(|((node, _), reaction)| busy(*node) && ends_in_question(reaction)).count()
+    };
+    assert_eq!(campaigns(false), 0);
+    assert!(campaigns(true) > 10);
+}
+
+fn asks_or_campaigns(raft: &crate::Raft) -> bool {
+    matches!(raft.role(), RoleName::PreCandidate | RoleName::Candidate)
 }
 
 #[test]
