@@ -103,9 +103,10 @@ fn a_replay_in_which_another_message_arrives_is_noticed() {
         Action::Deliver(delivery) => Some(delivery),
         _ => None,
     };
+    // Whoever is down gets nothing.
     let happened = replay(&plan.setup, &recording.steps).happened;
-    let is_delivery = |at: &usize| happened[*at] && delivery(at).is_some();
-    let all: Vec<usize> = (0..recording.steps.len()).filter(is_delivery).collect();
+    let arrives = |at: &usize| happened[*at] && delivery(at).is_some();
+    let all: Vec<usize> = (0..recording.steps.len()).filter(arrives).collect();
     let looks_alike = |early: Delivery, late: Delivery| {
         early.kind == MessageKind::Heartbeat && early.content == late.content && early.digest != late.digest
     };
